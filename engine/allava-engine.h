@@ -53,9 +53,10 @@ typedef enum {
   ALLAVA_DTYPE_F16,
 } AllavaDtype;
 
-/* Static name ("auto", "f32", ...) and its inverse; the latter returns FALSE for an unknown name. */
+/* Static name ("auto", "f32", ...) and its inverse; the latter returns FALSE for an unknown name.
+ */
 const char *allava_dtype_to_string (AllavaDtype dtype);
-gboolean    allava_dtype_from_string (const char *name, AllavaDtype *dtype);
+gboolean allava_dtype_from_string (const char *name, AllavaDtype *dtype);
 
 /* ---- Tokenizer ------------------------------------------------------------------------------- */
 
@@ -70,23 +71,23 @@ typedef enum {
 /* Loads DIR/tokenizer.json. Errors: FILE, FORMAT, UNSUPPORTED. */
 AllavaTokenizer *allava_tokenizer_load (const char *dir, GError **error);
 AllavaTokenizer *allava_tokenizer_ref (AllavaTokenizer *tokenizer);
-void             allava_tokenizer_unref (AllavaTokenizer *tokenizer);
+void allava_tokenizer_unref (AllavaTokenizer *tokenizer);
 
 /* Appends the ids (int32_t) of TEXT's LENGTH bytes to IDS; LENGTH -1 means up to the NUL. Text may
  * hold NUL bytes. Error: INPUT where TEXT is not UTF-8 (IDS is then as it was). */
-gboolean allava_tokenizer_encode (AllavaTokenizer     *tokenizer,
-                                  const char          *text,
-                                  gssize               length,
-                                  AllavaTokenizeFlags  flags,
-                                  GArray              *ids,
-                                  GError             **error);
+gboolean allava_tokenizer_encode (AllavaTokenizer *tokenizer,
+                                  const char *text,
+                                  gssize length,
+                                  AllavaTokenizeFlags flags,
+                                  GArray *ids,
+                                  GError **error);
 
 /* The text of N ids, special tokens included; bytes that are not UTF-8 become U+FFFD as Rust's
  * from_utf8_lossy makes them. The caller frees. Error: INPUT for an id that does not exist. */
-char *allava_tokenizer_decode (AllavaTokenizer  *tokenizer,
-                               const int32_t    *ids,
-                               size_t            n_ids,
-                               GError          **error);
+char *allava_tokenizer_decode (AllavaTokenizer *tokenizer,
+                               const int32_t *ids,
+                               size_t n_ids,
+                               GError **error);
 
 /* The raw bytes that one id stands for (not NUL-terminated, owned by the tokenizer), or NULL with
  * *LENGTH 0 where the id does not exist. A token may end inside a UTF-8 sequence. */
@@ -109,13 +110,13 @@ typedef struct _AllavaModel AllavaModel;
 typedef void (*AllavaProgressFunc) (double fraction, gpointer user_data);
 
 typedef struct {
-  AllavaDtype         dtype;
-  const char         *device;       /* "auto", "cpu", "cuda" or "cuda:N" */
-  int                 threads;      /* of the CPU backend; 0: one for each physical core */
-  const char         *vision_tower; /* CLIP folder for checkpoints without a vision tower, or NULL */
-  AllavaProgressFunc  progress;     /* or NULL */
-  gpointer            progress_data;
-  GCancellable       *cancellable; /* or NULL */
+  AllavaDtype dtype;
+  const char *device;          /* "auto", "cpu", "cuda" or "cuda:N" */
+  int threads;                 /* of the CPU backend; 0: one for each physical core */
+  const char *vision_tower;    /* CLIP folder for checkpoints without a vision tower, or NULL */
+  AllavaProgressFunc progress; /* or NULL */
+  gpointer progress_data;
+  GCancellable *cancellable; /* or NULL */
 } AllavaModelOptions;
 
 #define ALLAVA_MODEL_OPTIONS_INIT                                                                  \
@@ -124,34 +125,32 @@ typedef struct {
   }
 
 typedef struct {
-  const char *name;                  /* the folder's own name */
-  const char *device;                /* "cpu" */
-  AllavaDtype dtype;                 /* the arithmetic in use; never AUTO */
-  AllavaDtype stored_dtype;          /* of the decoder's matrices in the file */
-  int         threads;               /* in use */
-  const char *instruction_set;       /* "AVX2", "AVX-512" or "AVX-512 BF16" */
-  int         image_size;            /* S: the side of the square that the model sees, pixels */
-  int         image_positions;       /* P: positions one image takes */
-  int         vision_width;          /* D */
-  int         hidden_size;           /* H */
-  int         vocab_size;            /* rows of lm_head; may exceed the tokenizer's ids */
-  int         context_length;        /* positions, images included */
-  size_t      n_parameters;
-  size_t      weight_bytes;          /* of all tensors in use, as kept in memory */
-  size_t      bytes_per_token;       /* weights read to decode one token */
-  size_t      kv_bytes_per_position; /* of one session */
+  const char *name;            /* the folder's own name */
+  const char *device;          /* "cpu" */
+  AllavaDtype dtype;           /* the arithmetic in use; never AUTO */
+  AllavaDtype stored_dtype;    /* of the decoder's matrices in the file */
+  int threads;                 /* in use */
+  const char *instruction_set; /* "AVX2", "AVX-512" or "AVX-512 BF16" */
+  int image_size;              /* S: the side of the square that the model sees, pixels */
+  int image_positions;         /* P: positions one image takes */
+  int vision_width;            /* D */
+  int hidden_size;             /* H */
+  int vocab_size;              /* rows of lm_head; may exceed the tokenizer's ids */
+  int context_length;          /* positions, images included */
+  size_t n_parameters;
+  size_t weight_bytes;          /* of all tensors in use, as kept in memory */
+  size_t bytes_per_token;       /* weights read to decode one token */
+  size_t kv_bytes_per_position; /* of one session */
 } AllavaModelInfo;
 
 /* Loads the Hugging Face folder DIR. Weights are mapped, not copied, where their dtype is the one
  * in use. Errors: FILE, FORMAT, UNSUPPORTED, MEMORY, DEVICE, G_IO_ERROR_CANCELLED. */
-AllavaModel *allava_model_load (const char                *dir,
-                                const AllavaModelOptions  *options,
-                                GError                   **error);
+AllavaModel *allava_model_load (const char *dir, const AllavaModelOptions *options, GError **error);
 AllavaModel *allava_model_ref (AllavaModel *model);
-void         allava_model_unref (AllavaModel *model);
+void allava_model_unref (AllavaModel *model);
 
 const AllavaModelInfo *allava_model_get_info (AllavaModel *model);
-AllavaTokenizer       *allava_model_get_tokenizer (AllavaModel *model); /* borrowed */
+AllavaTokenizer *allava_model_get_tokenizer (AllavaModel *model); /* borrowed */
 
 /* Reads a large buffer with the model's device and threads for about a third of a second.
  * Returns bytes per second: the limit that decoding runs against. */
@@ -162,9 +161,9 @@ double allava_model_measure_bandwidth (AllavaModel *model);
 /* A caller's decoded image: rows of 8-bit sRGB triples, top row first, STRIDE bytes apart. */
 typedef struct {
   const uint8_t *data;
-  int            width;
-  int            height;
-  size_t         stride;
+  int width;
+  int height;
+  size_t stride;
 } AllavaPixels;
 
 /* What the model sees of an image: a square of 8-bit RGB at the model's resolution, padded and
@@ -172,14 +171,13 @@ typedef struct {
 typedef struct _AllavaPicture AllavaPicture;
 
 /* PIXELS may be freed afterwards. Errors: INPUT (no pixels), MEMORY. */
-AllavaPicture *
-allava_picture_new (AllavaModel *model, const AllavaPixels *pixels, GError **error);
+AllavaPicture *allava_picture_new (AllavaModel *model, const AllavaPixels *pixels, GError **error);
 AllavaPicture *allava_picture_ref (AllavaPicture *picture);
-void           allava_picture_unref (AllavaPicture *picture);
+void allava_picture_unref (AllavaPicture *picture);
 
-int            allava_picture_get_size (AllavaPicture *picture);   /* S, pixels */
+int allava_picture_get_size (AllavaPicture *picture);              /* S, pixels */
 const uint8_t *allava_picture_get_pixels (AllavaPicture *picture); /* [S, S, 3], borrowed */
-const char    *allava_picture_get_sha256 (AllavaPicture *picture); /* of those bytes, in hex */
+const char *allava_picture_get_sha256 (AllavaPicture *picture);    /* of those bytes, in hex */
 
 /* ---- Sessions -------------------------------------------------------------------------------- */
 
@@ -195,19 +193,19 @@ typedef enum {
 /* One turn. Roles alternate, starting with USER. Text is UTF-8 and is never read as control text.
  * A USER turn's pictures stand before its text. */
 typedef struct {
-  AllavaRole            role;
-  const char           *text;
+  AllavaRole role;
+  const char *text;
   AllavaPicture *const *pictures;
-  size_t                n_pictures;
+  size_t n_pictures;
 } AllavaTurn;
 
 typedef struct {
-  int           max_new_tokens;
-  int           min_new_tokens; /* the end token cannot come before these */
-  double        temperature;    /* 0: greedy; the next three are then unused */
-  int           top_k;          /* 0: off */
-  double        top_p;          /* 1: off */
-  uint64_t      seed;
+  int max_new_tokens;
+  int min_new_tokens; /* the end token cannot come before these */
+  double temperature; /* 0: greedy; the next three are then unused */
+  int top_k;          /* 0: off */
+  double top_p;       /* 1: off */
+  uint64_t seed;
   GCancellable *cancellable; /* or NULL; looked at in each layer and for each token */
 } AllavaGenerateOptions;
 
@@ -228,14 +226,14 @@ const char *allava_finish_to_string (AllavaFinish finish); /* "eos", "length", .
 
 typedef struct {
   AllavaFinish finish;
-  GArray      *tokens;           /* int32_t ids, the end token not among them */
-  int          prompt_positions; /* of the whole prompt, images included */
-  int          reused_positions; /* of those, not computed again */
-  int          dropped_turns;    /* oldest turns left out because the context is short */
-  int          positions_left;   /* after the answer */
-  double       vision_ms;        /* vision tower and projector; 0 when all features were cached */
-  double       prefill_ms;       /* prompt to first logits */
-  double       decode_ms;        /* from the first logits to the end */
+  GArray *tokens;       /* int32_t ids, the end token not among them */
+  int prompt_positions; /* of the whole prompt, images included */
+  int reused_positions; /* of those, not computed again */
+  int dropped_turns;    /* oldest turns left out because the context is short */
+  int positions_left;   /* after the answer */
+  double vision_ms;     /* vision tower and projector; 0 when all features were cached */
+  double prefill_ms;    /* prompt to first logits */
+  double decode_ms;     /* from the first logits to the end */
 } AllavaGenerateResult;
 
 void allava_generate_result_clear (AllavaGenerateResult *result);
@@ -246,7 +244,7 @@ typedef gboolean (*AllavaTextFunc) (const char *text, gpointer user_data);
 
 /* Errors: MEMORY. The session keeps a reference to MODEL. */
 AllavaSession *allava_session_new (AllavaModel *model, GError **error);
-void           allava_session_free (AllavaSession *session);
+void allava_session_free (AllavaSession *session);
 
 /* Answers the conversation, whose last turn is the USER's; if it is the ASSISTANT's, continues it.
  *
@@ -255,41 +253,35 @@ void           allava_session_free (AllavaSession *session);
  * Cancelling is not an error: the result says so and holds what was said.
  * RESULT is filled on success; clear it with allava_generate_result_clear().
  * Errors: INPUT, CONTEXT, MEMORY, DEVICE, NOT_FINITE. */
-gboolean allava_session_generate (AllavaSession                *session,
-                                  const AllavaTurn             *turns,
-                                  size_t                        n_turns,
-                                  const AllavaGenerateOptions  *options,
-                                  AllavaTextFunc                text_func,
-                                  gpointer                      user_data,
-                                  AllavaGenerateResult         *result,
-                                  GError                      **error);
+gboolean allava_session_generate (AllavaSession *session,
+                                  const AllavaTurn *turns,
+                                  size_t n_turns,
+                                  const AllavaGenerateOptions *options,
+                                  AllavaTextFunc text_func,
+                                  gpointer user_data,
+                                  AllavaGenerateResult *result,
+                                  GError **error);
 
 /* Appends the prompt's ids (int32_t) to IDS as the reference forms them, before any turn is
  * dropped: one -200 for each picture, which stands for image_positions positions. */
-gboolean allava_model_tokenize_turns (AllavaModel       *model,
-                                      const AllavaTurn  *turns,
-                                      size_t             n_turns,
-                                      GArray            *ids,
-                                      GError           **error);
+gboolean allava_model_tokenize_turns (
+    AllavaModel *model, const AllavaTurn *turns, size_t n_turns, GArray *ids, GError **error);
 
 /* A tensor on its way through the model, f32, row-major, valid during the call only. */
-typedef void (*AllavaTensorFunc) (const char   *name,
-                                  const float  *data,
-                                  int           n_dims,
-                                  const size_t *shape,
-                                  gpointer      user_data);
+typedef void (*AllavaTensorFunc) (
+    const char *name, const float *data, int n_dims, const size_t *shape, gpointer user_data);
 
 /* Runs the prompt without any reuse and shows every stage, in the order of computation:
  * for the I-th picture (from 0) "pixel_values.I" [3, S, S], "vision_hidden_states.I.L" [1 + P, D]
  * for L from 0 (after pre_layrnorm) on, "vision_features.I" [P, D] (the selected layer, without the
  * class token unless the config keeps it), "image_features.I" [P, H]; then "hidden_states.L" [N, H]
  * (L = 0: embeddings, L > 0: after the L-th layer) and "logits" [N, vocab]. */
-gboolean allava_session_trace (AllavaSession     *session,
-                               const AllavaTurn  *turns,
-                               size_t             n_turns,
-                               AllavaTensorFunc   tensor_func,
-                               gpointer           user_data,
-                               GError           **error);
+gboolean allava_session_trace (AllavaSession *session,
+                               const AllavaTurn *turns,
+                               size_t n_turns,
+                               AllavaTensorFunc tensor_func,
+                               gpointer user_data,
+                               GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AllavaTokenizer, allava_tokenizer_unref)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AllavaModel, allava_model_unref)

@@ -1,0 +1,68 @@
+/* backend.h - what a device must do: whole steps, not single operators, so that each backend can
+ * fuse as it likes. A backend is reached through its table alone. */
+#pragma once
+
+#include "config.h"
+#include "weights.h"
+
+/* Shows intermediate tensors to allava_session_trace's caller. */
+typedef struct {
+  AllavaTensorFunc func;
+  gpointer data;
+} AllavaTrace;
+
+/* Consecutive positions of a prompt: either ids, or a part of an image's features. */
+typedef struct {
+  const int32_t *ids;     /* [n], or NULL */
+  gconstpointer features; /* of encode(), where ids is NULL */
+  size_t offset;          /* first of the features' positions */
+  size_t n;               /* positions */
+} AllavaSegment;
+
+/* MODEL, SESSION and FEATURES are the backend's own. A model may serve several sessions, from
+ * several threads. Steps return FALSE or NULL with an error, G_IO_ERROR_CANCELLED among them;
+ * cancelling is looked at in each layer. TRACE may be NULL. */
+typedef struct {
+  const char *name;
+
+  /* CONFIG and the mapped WEIGHTS outlive the model. Fills the device's part of INFO. */
+  gpointer (*load) (const AllavaConfig *config,
+                    const AllavaWeights *weights,
+                    const AllavaModelOptions *options,
+                    AllavaModelInfo *info,
+                    GError **error);
+  void (*unload) (gpointer model);
+  double (*measure_bandwidth) (gpointer model); /* bytes per second */
+
+  /* A KV cache for context_length positions, and scratch. */
+  gpointer (*session_new) (gpointer model, GError **error);
+  void (*session_free) (gpointer session);
+
+  /* Vision tower and projector: PIXEL_VALUES [3, S, S] to features [P, H]. INDEX is the picture's
+   * number in tensor names. */
+  gpointer (*encode) (gpointer session,
+                      const float *pixel_values,
+                      int index,
+                      const AllavaTrace *trace,
+                      GCancellable *cancellable,
+                      GError **error);
+  void (*features_free) (gpointer features);
+
+  /* Computes the positions from POSITION on and the last one's logits (traced: all logits).
+   * What was computed before POSITION is read from the KV cache; what is after it is replaced. */
+  gboolean (*prefill) (gpointer session,
+                       const AllavaSegment *segments,
+                       size_t n_segments,
+                       size_t position,
+                       const AllavaTrace *trace,
+                       GCancellable *cancellable,
+                       GError **error);
+
+  /* One more position. */
+  gboolean (*decode) (gpointer session, int32_t id, size_t position, GError **error);
+
+  /* The last computed position's logits, f32 [vocab], until the next step. */
+  const float *(*get_logits) (gpointer session);
+} AllavaBackend;
+
+extern const AllavaBackend allava_cpu_backend;

@@ -1,0 +1,399 @@
+/* backend.c - loads weights for the CPU and holds its sessions. */
+#include "cpu-model.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+float *
+cpu_alloc (size_t n, const char *what, GError **error)
+{
+  size_t bytes;
+  float *data =
+      g_size_checked_mul (&bytes, n, sizeof (float)) ? g_try_malloc (MAX (bytes, 1)) : NULL;
+  if (data == NULL)
+    g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_MEMORY,
+                 "there is not enough memory for %s (%.1f MB)", what, n * sizeof (float) / 1e6);
+  return data;
+}
+
+/* ---- Weights --------------------------------------------------------------------------------- */
+
+typedef struct {
+  CpuModel *model;
+  const AllavaWeights *weights;
+  size_t bytes;    /* of all weights kept */
+  gboolean failed; /* no memory */
+} Loader;
+
+static AllavaDtype
+dtype_of (const AllavaTensor *tensor)
+{
+  return tensor->type == ALLAVA_TENSOR_BF16  ? ALLAVA_DTYPE_BF16
+         : tensor->type == ALLAVA_TENSOR_F16 ? ALLAVA_DTYPE_F16
+                                             : ALLAVA_DTYPE_F32;
+}
+
+typedef struct {
+  const AllavaTensor *tensor;
+  AllavaDtype dtype;
+  char *out;
+} Conversion;
+
+#define CONVERT_BLOCK 4096
+
+static void
+convert_block (size_t index, int thread, gpointer data)
+{
+  const Conversion *c = data;
+  size_t begin = index * CONVERT_BLOCK;
+  size_t n = MIN (CONVERT_BLOCK, c->tensor->n_elements - begin);
+  AllavaDtype from = dtype_of (c->tensor);
+  const char *in = (const char *)c->tensor->data + begin * allava_dtype_size (from);
+  float wide[CONVERT_BLOCK];
+  allava_widen (in, from, n, wide);
+  allava_narrow (wide, c->dtype, n, c->out + begin * allava_dtype_size (c->dtype));
+}
+
+/* TENSOR's values in DTYPE: where they lie, or in a copy that the model owns. */
+static const void *
+keep (Loader *loader, const AllavaTensor *tensor, AllavaDtype dtype)
+{
+  gboolean aligned = (uintptr_t)tensor->data % allava_dtype_size (dtype) == 0;
+  if (dtype_of (tensor) == dtype && aligned) {
+    loader->bytes += tensor->n_bytes;
+    return tensor->data;
+  }
+  size_t bytes = tensor->n_elements * allava_dtype_size (dtype);
+  Conversion conversion = {tensor, dtype, g_try_malloc (MAX (bytes, 1))};
+  if (conversion.out == NULL) {
+    loader->failed = TRUE;
+    return NULL;
+  }
+  g_ptr_array_add (loader->model->owned, conversion.out);
+  loader->bytes += bytes;
+  allava_pool_run (allava_cpu_get_pool (loader->model->cpu),
+                   (tensor->n_elements + CONVERT_BLOCK - 1) / CONVERT_BLOCK, convert_block,
+                   &conversion);
+  return conversion.out;
+}
+
+static const float *
+load_vector (Loader *loader, const AllavaTensor *tensor)
+{
+  return tensor != NULL ? keep (loader, tensor, ALLAVA_DTYPE_F32) : NULL;
+}
+
+static CpuNorm
+load_norm (Loader *loader, const AllavaParam *param)
+{
+  return (CpuNorm){load_vector (loader, param->weight), load_vector (loader, param->bias)};
+}
+
+static AllavaMatrix
+load_matrix (Loader *loader, const AllavaParam *param)
+{
+  const AllavaTensor *tensor = param->weight;
+  AllavaDtype dtype =
+      loader->model->dtype == ALLAVA_DTYPE_F32 ? dtype_of (tensor) : loader->model->dtype;
+  return (AllavaMatrix){
+      .data = keep (loader, tensor, dtype),
+      .bias = load_vector (loader, param->bias),
+      .dtype = dtype,
+      .n_out = tensor->shape[0],
+      .n_in = tensor->n_elements / tensor->shape[0],
+  };
+}
+
+static void
+load_vision (Loader *loader)
+{
+  CpuModel *model = loader->model;
+  const AllavaWeights *weights = loader->weights;
+  model->class_embedding = load_vector (loader, weights->class_embedding.weight);
+  model->patch_embedding = load_matrix (loader, &weights->patch_embedding);
+  model->position_embedding = load_vector (loader, weights->position_embedding.weight);
+  model->pre_layrnorm = load_norm (loader, &weights->pre_layrnorm);
+  for (int i = 0; i < model->config->vision.n_run_layers; i++) {
+    const AllavaVisionLayer *from = &weights->vision_layers[i];
+    model->vision_layers[i] = (CpuVisionLayer){
+        .layer_norm1 = load_norm (loader, &from->layer_norm1),
+        .layer_norm2 = load_norm (loader, &from->layer_norm2),
+        .q_proj = load_matrix (loader, &from->q_proj),
+        .k_proj = load_matrix (loader, &from->k_proj),
+        .v_proj = load_matrix (loader, &from->v_proj),
+        .out_proj = load_matrix (loader, &from->out_proj),
+        .fc1 = load_matrix (loader, &from->fc1),
+        .fc2 = load_matrix (loader, &from->fc2),
+    };
+  }
+  for (int i = 0; i < model->config->n_projector_layers; i++)
+    model->projector[i] = load_matrix (loader, &weights->projector[i]);
+}
+
+static void
+load_decoder (Loader *loader)
+{
+  CpuModel *model = loader->model;
+  const AllavaWeights *weights = loader->weights;
+  model->embed_tokens = load_matrix (loader, &weights->embed_tokens);
+  for (int i = 0; i < model->config->n_layers; i++) {
+    const AllavaDecoderLayer *from = &weights->layers[i];
+    model->layers[i] = (CpuDecoderLayer){
+        .input_layernorm = load_norm (loader, &from->input_layernorm),
+        .q_layernorm = load_norm (loader, &from->q_layernorm),
+        .k_layernorm = load_norm (loader, &from->k_layernorm),
+        .q_proj = load_matrix (loader, &from->q_proj),
+        .k_proj = load_matrix (loader, &from->k_proj),
+        .v_proj = load_matrix (loader, &from->v_proj),
+        .dense = load_matrix (loader, &from->dense),
+        .fc1 = load_matrix (loader, &from->fc1),
+        .fc2 = load_matrix (loader, &from->fc2),
+    };
+  }
+  model->final_layernorm = load_norm (loader, &weights->final_layernorm);
+  model->lm_head = model->embed_tokens;
+  if (weights->lm_head.weight != weights->embed_tokens.weight)
+    model->lm_head = load_matrix (loader, &weights->lm_head);
+  else
+    model->lm_head.bias = load_vector (loader, weights->lm_head.bias);
+}
+
+/* Rotation angles as transformers' PhiRotaryEmbedding computes them, in f32. */
+static void
+fill_rope (CpuModel *model)
+{
+  int half = model->config->rotary_dim / 2;
+  for (int position = 0; position < model->config->context_length; position++)
+    for (int i = 0; i < half; i++) {
+      float power = powf (model->config->rope_theta, (2.0f * i) / model->config->rotary_dim);
+      float angle = position * (1.0f / power);
+      float *pair = model->rope + ((size_t)position * half + i) * 2;
+      pair[0] = cosf (angle);
+      pair[1] = sinf (angle);
+    }
+}
+
+static size_t
+matrix_bytes (const AllavaMatrix *matrix)
+{
+  return matrix->n_out * matrix->n_in * allava_dtype_size (matrix->dtype) +
+         (matrix->bias != NULL ? matrix->n_out * sizeof (float) : 0);
+}
+
+static void
+fill_info (const CpuModel *model, size_t weight_bytes, AllavaModelInfo *info)
+{
+  const AllavaConfig *config = model->config;
+  size_t per_token = matrix_bytes (&model->lm_head);
+  for (int i = 0; i < config->n_layers; i++) {
+    const CpuDecoderLayer *layer = &model->layers[i];
+    per_token += matrix_bytes (&layer->q_proj) + matrix_bytes (&layer->k_proj) +
+                 matrix_bytes (&layer->v_proj) + matrix_bytes (&layer->dense) +
+                 matrix_bytes (&layer->fc1) + matrix_bytes (&layer->fc2);
+  }
+  info->device = "cpu";
+  info->dtype = model->dtype;
+  info->threads = allava_pool_get_threads (allava_cpu_get_pool (model->cpu));
+  info->instruction_set = allava_isa_to_string (allava_cpu_get_isa (model->cpu));
+  info->weight_bytes = weight_bytes;
+  info->bytes_per_token = per_token;
+  info->kv_bytes_per_position = (size_t)config->n_layers * 2 * config->n_kv_heads *
+                                config->head_dim * allava_dtype_size (model->kv_dtype);
+}
+
+static void
+cpu_unload (gpointer data)
+{
+  CpuModel *model = data;
+  g_clear_pointer (&model->cpu, allava_cpu_free);
+  g_clear_pointer (&model->owned, g_ptr_array_unref);
+  g_free (model->vision_layers);
+  g_free (model->layers);
+  g_free (model->rope);
+  g_mutex_clear (&model->mutex);
+  g_free (model);
+}
+
+static gboolean
+load_weights (CpuModel *model, const AllavaWeights *weights, AllavaModelInfo *info, GError **error)
+{
+  const AllavaConfig *config = model->config;
+  Loader loader = {model, weights};
+  model->rope =
+      cpu_alloc ((size_t)config->context_length * config->rotary_dim, "the rotary table", error);
+  if (model->rope == NULL)
+    return FALSE;
+  fill_rope (model);
+  load_vision (&loader);
+  load_decoder (&loader);
+  if (loader.failed) {
+    g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_MEMORY,
+                 "there is not enough memory to keep the weights as %s; use --dtype auto",
+                 allava_dtype_to_string (model->dtype));
+    return FALSE;
+  }
+  fill_info (model, loader.bytes, info);
+  return TRUE;
+}
+
+static gpointer
+cpu_load (const AllavaConfig *config,
+          const AllavaWeights *weights,
+          const AllavaModelOptions *options,
+          AllavaModelInfo *info,
+          GError **error)
+{
+  AllavaIsa isa = allava_isa_detect ();
+  if (isa == ALLAVA_ISA_NONE) {
+    g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_DEVICE,
+                 "this processor lacks AVX2, which Allava needs");
+    return NULL;
+  }
+  AllavaDtype dtype = options->dtype == ALLAVA_DTYPE_AUTO ? ALLAVA_DTYPE_F32 : options->dtype;
+  AllavaCpu *cpu = allava_cpu_new (isa, options->threads, dtype == ALLAVA_DTYPE_BF16, error);
+  if (cpu == NULL)
+    return NULL;
+
+  CpuModel *model = g_new0 (CpuModel, 1);
+  g_mutex_init (&model->mutex);
+  model->config = config;
+  model->cpu = cpu;
+  model->owned = g_ptr_array_new_with_free_func (g_free);
+  model->dtype = dtype;
+  model->kv_dtype = dtype == ALLAVA_DTYPE_F32 ? ALLAVA_DTYPE_F32 : ALLAVA_DTYPE_F16;
+  model->vision_layers = g_new0 (CpuVisionLayer, config->vision.n_run_layers);
+  model->layers = g_new0 (CpuDecoderLayer, config->n_layers);
+  if (load_weights (model, weights, info, error))
+    return model;
+  cpu_unload (model);
+  return NULL;
+}
+
+static double
+cpu_measure_bandwidth (gpointer data)
+{
+  /* Far beyond any cache, and in memory of our own: what the hardware can do. */
+  const size_t bytes = (size_t)256 << 20;
+  CpuModel *model = data;
+  void *buffer = g_try_malloc (bytes);
+  if (buffer == NULL)
+    return 0;
+  memset (buffer, 1, bytes);
+  g_mutex_lock (&model->mutex);
+  double speed = allava_cpu_measure_bandwidth (model->cpu, buffer, bytes);
+  g_mutex_unlock (&model->mutex);
+  g_free (buffer);
+  return speed;
+}
+
+/* ---- Sessions -------------------------------------------------------------------------------- */
+
+static void
+free_scratch (CpuSession *session)
+{
+  g_clear_pointer (&session->x, g_free);
+  g_clear_pointer (&session->normed, g_free);
+  g_clear_pointer (&session->q, g_free);
+  g_clear_pointer (&session->k, g_free);
+  g_clear_pointer (&session->v, g_free);
+  g_clear_pointer (&session->context, g_free);
+  g_clear_pointer (&session->mlp, g_free);
+  session->rows = 0;
+}
+
+gboolean
+cpu_session_reserve (CpuSession *session, size_t rows, GError **error)
+{
+  if (rows <= session->rows)
+    return TRUE;
+  const AllavaConfig *config = session->model->config;
+  const char *what = "the model's intermediate results";
+  size_t q = (size_t)config->n_heads * config->head_dim;
+  size_t k = (size_t)config->n_kv_heads * config->head_dim;
+  free_scratch (session);
+  if ((session->x = cpu_alloc (rows * config->hidden_size, what, error)) == NULL ||
+      (session->normed = cpu_alloc (rows * config->hidden_size, what, error)) == NULL ||
+      (session->q = cpu_alloc (rows * q, what, error)) == NULL ||
+      (session->k = cpu_alloc (rows * k, what, error)) == NULL ||
+      (session->v = cpu_alloc (rows * k, what, error)) == NULL ||
+      (session->context = cpu_alloc (rows * q, what, error)) == NULL ||
+      (session->mlp = cpu_alloc (rows * config->intermediate_size, what, error)) == NULL)
+    return FALSE;
+  session->rows = rows;
+  return TRUE;
+}
+
+static void
+cpu_session_free (gpointer data)
+{
+  CpuSession *session = data;
+  free_scratch (session);
+  g_free (session->kv);
+  g_free (session->logits);
+  g_free (session);
+}
+
+/* What the kernel says can be had without swapping; SIZE_MAX where it does not say. */
+static size_t
+available_memory (void)
+{
+  g_autofree char *text = NULL;
+  if (!g_file_get_contents ("/proc/meminfo", &text, NULL, NULL))
+    return SIZE_MAX;
+  const char *line = strstr (text, "MemAvailable:");
+  return line != NULL ? (size_t)g_ascii_strtoull (line + 13, NULL, 10) * 1024 : SIZE_MAX;
+}
+
+static gboolean
+allocate_kv (CpuSession *session, GError **error)
+{
+  const AllavaConfig *config = session->model->config;
+  size_t bytes;
+  size_t per_position = (size_t)config->n_layers * 2 * config->n_kv_heads * config->head_dim *
+                        allava_dtype_size (session->model->kv_dtype);
+  /* The allocation itself succeeds on a machine that overcommits, so ask first. */
+  if (g_size_checked_mul (&bytes, per_position, config->context_length) &&
+      bytes <= available_memory ())
+    session->kv = g_try_malloc (bytes);
+  if (session->kv == NULL)
+    g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_MEMORY,
+                 "there is not enough memory for a conversation of %d positions (%.0f MB)%s",
+                 config->context_length, (double)per_position * config->context_length / 1e6,
+                 session->model->kv_dtype == ALLAVA_DTYPE_F32 ? "; --dtype bf16 needs half" : "");
+  return session->kv != NULL;
+}
+
+static gpointer
+cpu_session_new (gpointer data, GError **error)
+{
+  CpuModel *model = data;
+  const AllavaConfig *config = model->config;
+  CpuSession *session = g_new0 (CpuSession, 1);
+  session->model = model;
+  if (allocate_kv (session, error) &&
+      (session->logits = cpu_alloc (config->vocab_size, "the logits", error)) != NULL &&
+      cpu_session_reserve (session, MIN (CPU_CHUNK, config->context_length), error))
+    return session;
+  cpu_session_free (session);
+  return NULL;
+}
+
+static const float *
+cpu_get_logits (gpointer data)
+{
+  return ((CpuSession *)data)->logits;
+}
+
+const AllavaBackend allava_cpu_backend = {
+    .name = "cpu",
+    .load = cpu_load,
+    .unload = cpu_unload,
+    .measure_bandwidth = cpu_measure_bandwidth,
+    .session_new = cpu_session_new,
+    .session_free = cpu_session_free,
+    .encode = cpu_encode,
+    .features_free = g_free,
+    .prefill = cpu_prefill,
+    .decode = cpu_decode,
+    .get_logits = cpu_get_logits,
+};

@@ -1,0 +1,20 @@
+/* model.h - what the engine's files know of a loaded model. */
+#pragma once
+
+#include "backend.h"
+
+struct _AllavaModel {
+  gatomicrefcount ref_count;
+  char *dir;
+  AllavaConfig config;
+  AllavaPreprocess preprocess;
+  AllavaTokenizer *tokenizer;
+  AllavaSafetensors *set;
+  AllavaSafetensors *tower; /* of a separate vision tower, or NULL */
+  AllavaWeights weights;
+  const AllavaBackend *backend;
+  gpointer backend_model;
+  AllavaModelInfo info;
+  int32_t eos;
+  GArray *ids; /* int32_t: those that may be sampled, eos among them */
+};
