@@ -1,0 +1,38 @@
+#include "kernels.h"
+#include <cpuid.h>
+
+/* The compiler's own test covers the registers that the operating system saves, but not F16C. */
+static gboolean
+has_f16c (void)
+{
+  unsigned int a, b, c, d;
+  return __get_cpuid (1, &a, &b, &c, &d) && (c & bit_F16C);
+}
+
+AllavaIsa
+allava_isa_detect (void)
+{
+  __builtin_cpu_init ();
+  if (!__builtin_cpu_supports ("avx2") || !__builtin_cpu_supports ("fma") || !has_f16c ())
+    return ALLAVA_ISA_NONE;
+  if (!__builtin_cpu_supports ("avx512f") || !__builtin_cpu_supports ("avx512bw") ||
+      !__builtin_cpu_supports ("avx512vl") || !__builtin_cpu_supports ("avx512dq"))
+    return ALLAVA_ISA_AVX2;
+  return __builtin_cpu_supports ("avx512bf16") ? ALLAVA_ISA_AVX512_BF16 : ALLAVA_ISA_AVX512;
+}
+
+const char *
+allava_isa_to_string (AllavaIsa isa)
+{
+  switch (isa) {
+  case ALLAVA_ISA_AVX2:
+    return "AVX2";
+  case ALLAVA_ISA_AVX512:
+    return "AVX-512";
+  case ALLAVA_ISA_AVX512_BF16:
+    return "AVX-512 BF16";
+  case ALLAVA_ISA_NONE:
+    break;
+  }
+  return "none";
+}
