@@ -67,14 +67,6 @@ allava_session_free (AllavaSession *session)
   g_free (session);
 }
 
-const char *
-allava_finish_to_string (AllavaFinish finish)
-{
-  static const char *const names[] = {"eos", "length", "context", "cancelled"};
-  g_return_val_if_fail (finish < G_N_ELEMENTS (names), NULL);
-  return names[finish];
-}
-
 void
 allava_generate_result_clear (AllavaGenerateResult *result)
 {

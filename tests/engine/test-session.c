@@ -1,0 +1,338 @@
+/* A session's promises, on the tiny checkpoint "base" of tests/reference. */
+#include "allava-engine.h"
+
+#include <glib/gstdio.h>
+#include <string.h>
+
+#define N_PICTURES 3
+
+typedef struct {
+  AllavaModel *model;
+  AllavaSession *session;
+  AllavaPicture *pictures[N_PICTURES];
+} Fixture;
+
+static char *
+checkpoint (const char *name)
+{
+  return g_test_build_filename (G_TEST_DIST, "reference", "checkpoints", name, NULL);
+}
+
+static AllavaPicture *
+make_picture (AllavaModel *model, int seed)
+{
+  uint8_t data[40 * 30 * 3];
+  for (size_t i = 0; i < sizeof data; i++)
+    data[i] = i * i * (seed + 3) >> 4;
+  const AllavaPixels pixels = {data, 40, 30, 40 * 3};
+  g_autoptr (GError) error = NULL;
+  AllavaPicture *picture = allava_picture_new (model, &pixels, &error);
+  g_assert_no_error (error);
+  return picture;
+}
+
+static void
+set_up (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *dir = checkpoint ("base");
+  fixture->model = allava_model_load (dir, NULL, &error);
+  g_assert_no_error (error);
+  fixture->session = allava_session_new (fixture->model, &error);
+  g_assert_no_error (error);
+  for (int i = 0; i < N_PICTURES; i++)
+    fixture->pictures[i] = make_picture (fixture->model, i);
+}
+
+static void
+tear_down (Fixture *fixture, gconstpointer data)
+{
+  for (int i = 0; i < N_PICTURES; i++)
+    allava_picture_unref (fixture->pictures[i]);
+  allava_session_free (fixture->session);
+  allava_model_unref (fixture->model);
+}
+
+typedef struct {
+  GString *text;
+  int stop_after; /* pieces; 0: never */
+  int pieces;
+} Listener;
+
+static gboolean
+listen_cb (const char *text, gpointer data)
+{
+  Listener *listener = data;
+  g_assert_true (g_utf8_validate (text, -1, NULL));
+  g_assert_cmpstr (text, !=, "");
+  g_string_append (listener->text, text);
+  return ++listener->pieces != listener->stop_after;
+}
+
+/* Answers, and returns the result with the answer's text. */
+static char *
+ask (AllavaSession *session,
+     const AllavaTurn *turns,
+     size_t n_turns,
+     const AllavaGenerateOptions *options,
+     int stop_after,
+     AllavaGenerateResult *result)
+{
+  Listener listener = {g_string_new (NULL), stop_after};
+  g_autoptr (GError) error = NULL;
+  allava_session_generate (session, turns, n_turns, options, listen_cb, &listener, result, &error);
+  g_assert_no_error (error);
+  return g_string_free (listener.text, FALSE);
+}
+
+static void
+assert_same_tokens (const GArray *a, const GArray *b)
+{
+  g_assert_cmpmem (a->data, a->len * sizeof (int32_t), b->data, b->len * sizeof (int32_t));
+}
+
+static const AllavaGenerateOptions sixteen = {
+    .max_new_tokens = 16, .min_new_tokens = 16, .top_p = 1};
+
+static void
+test_streams_what_it_decodes (Fixture *fixture, gconstpointer data)
+{
+  const AllavaTurn turn = {ALLAVA_ROLE_USER, "What is this?", fixture->pictures, 1};
+  AllavaGenerateResult result;
+  g_autofree char *text = ask (fixture->session, &turn, 1, &sixteen, 0, &result);
+  g_autoptr (GError) error = NULL;
+  g_autofree char *decoded =
+      allava_tokenizer_decode (allava_model_get_tokenizer (fixture->model),
+                               (const int32_t *)result.tokens->data, result.tokens->len, &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (text, ==, decoded);
+  g_assert_cmpint (result.finish, ==, ALLAVA_FINISH_LENGTH);
+  g_assert_cmpuint (result.tokens->len, ==, 16);
+  const AllavaModelInfo *info = allava_model_get_info (fixture->model);
+  g_assert_cmpint (result.prompt_positions, >, info->image_positions);
+  g_assert_cmpint (result.positions_left, ==, info->context_length - result.prompt_positions - 15);
+  g_assert_cmpfloat (result.vision_ms, >, 0);
+  allava_generate_result_clear (&result);
+}
+
+static void
+test_reuses_prefix_and_features (Fixture *fixture, gconstpointer data)
+{
+  AllavaTurn turns[3] = {{ALLAVA_ROLE_USER, "What is this?", fixture->pictures, 2}};
+  AllavaGenerateResult first, second;
+  g_autofree char *answer = ask (fixture->session, turns, 1, &sixteen, 0, &first);
+  turns[1] = (AllavaTurn){ALLAVA_ROLE_ASSISTANT, answer};
+  turns[2] = (AllavaTurn){ALLAVA_ROLE_USER, "And?"};
+  g_autofree char *more = ask (fixture->session, turns, 3, &sixteen, 0, &second);
+  g_assert_cmpint (first.reused_positions, ==, 0);
+  g_assert_cmpint (second.reused_positions, >=, first.prompt_positions);
+  g_assert_cmpfloat (second.vision_ms, ==, 0);
+  allava_generate_result_clear (&first);
+  allava_generate_result_clear (&second);
+}
+
+static void
+test_sampling_follows_the_seed (Fixture *fixture, gconstpointer data)
+{
+  const AllavaTurn turn = {ALLAVA_ROLE_USER, "Tell me"};
+  AllavaGenerateOptions options = sixteen;
+  AllavaGenerateResult a, b, c;
+  options.temperature = 3;
+  options.seed = 1;
+  g_free (ask (fixture->session, &turn, 1, &options, 0, &a));
+  g_free (ask (fixture->session, &turn, 1, &options, 0, &b));
+  options.seed = 2;
+  g_free (ask (fixture->session, &turn, 1, &options, 0, &c));
+  assert_same_tokens (a.tokens, b.tokens);
+  g_assert_cmpint (memcmp (a.tokens->data, c.tokens->data, 16 * sizeof (int32_t)), !=, 0);
+  allava_generate_result_clear (&a);
+  allava_generate_result_clear (&b);
+  allava_generate_result_clear (&c);
+}
+
+static void
+test_stops_at_once (Fixture *fixture, gconstpointer data)
+{
+  const AllavaTurn turn = {ALLAVA_ROLE_USER, "Tell me", fixture->pictures, 1};
+  AllavaGenerateOptions options = sixteen;
+  AllavaGenerateResult whole, part, again;
+  g_free (ask (fixture->session, &turn, 1, &options, 0, &whole));
+
+  g_free (ask (fixture->session, &turn, 1, &options, 2, &part));
+  g_assert_cmpint (part.finish, ==, ALLAVA_FINISH_CANCELLED);
+  g_assert_cmpuint (part.tokens->len, <, 16);
+  g_assert_cmpint (
+      memcmp (part.tokens->data, whole.tokens->data, part.tokens->len * sizeof (int32_t)), ==, 0);
+  allava_generate_result_clear (&part);
+
+  /* Cancelled before it starts: nothing is said, and the session is as good as new. */
+  const AllavaTurn other = {ALLAVA_ROLE_USER, "Else", fixture->pictures + 1, 1};
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  g_cancellable_cancel (cancellable);
+  options.cancellable = cancellable;
+  g_free (ask (fixture->session, &other, 1, &options, 0, &part));
+  g_assert_cmpint (part.finish, ==, ALLAVA_FINISH_CANCELLED);
+  g_assert_cmpuint (part.tokens->len, ==, 0);
+
+  options.cancellable = NULL;
+  g_free (ask (fixture->session, &turn, 1, &options, 0, &again));
+  assert_same_tokens (whole.tokens, again.tokens);
+  allava_generate_result_clear (&whole);
+  allava_generate_result_clear (&part);
+  allava_generate_result_clear (&again);
+}
+
+/* Fills the context: the answer ends with it, later turns push out the oldest. */
+static void
+test_context_runs_out (Fixture *fixture, gconstpointer data)
+{
+  int context = allava_model_get_info (fixture->model)->context_length;
+  AllavaGenerateOptions options = sixteen;
+  AllavaGenerateResult result;
+  AllavaTurn turns[3] = {{ALLAVA_ROLE_USER, "What is this?", fixture->pictures, 1}};
+  options.max_new_tokens = options.min_new_tokens = 2 * context;
+  g_autofree char *answer = ask (fixture->session, turns, 1, &options, 0, &result);
+  g_assert_cmpint (result.finish, ==, ALLAVA_FINISH_CONTEXT);
+  g_assert_cmpint (result.positions_left, ==, 0);
+  g_assert_cmpint (result.tokens->len, ==, context - result.prompt_positions + 1);
+  allava_generate_result_clear (&result);
+
+  turns[1] = (AllavaTurn){ALLAVA_ROLE_ASSISTANT, answer};
+  turns[2] = (AllavaTurn){ALLAVA_ROLE_USER, "And?"};
+  g_free (ask (fixture->session, turns, 3, &sixteen, 0, &result));
+  g_assert_cmpint (result.dropped_turns, ==, 2);
+  const AllavaTurn kept = {ALLAVA_ROLE_USER, "And?", fixture->pictures, 1};
+  AllavaGenerateResult fresh;
+  g_free (ask (fixture->session, &kept, 1, &sixteen, 0, &fresh));
+  assert_same_tokens (result.tokens, fresh.tokens);
+  allava_generate_result_clear (&result);
+  allava_generate_result_clear (&fresh);
+
+  g_autofree char *long_text = g_strnfill (20 * context, 'x');
+  const AllavaTurn too_long = {ALLAVA_ROLE_USER, long_text};
+  g_autoptr (GError) error = NULL;
+  g_assert_false (allava_session_generate (fixture->session, &too_long, 1, &sixteen, NULL, NULL,
+                                           &result, &error));
+  g_assert_error (error, ALLAVA_ERROR, ALLAVA_ERROR_CONTEXT);
+}
+
+/* Random conversations, edits, cancels and changes of image in one session give what a fresh
+ * session gives for each. */
+static void
+test_random_walk (Fixture *fixture, gconstpointer data)
+{
+  enum { MAX_TURNS = 7, STEPS = 150 };
+  static const char *const texts[] = {"What?", "Where is it", "  the  red one? ",
+                                      "\xf0\x9f\x98\x80"};
+  g_autoptr (GRand) random = g_rand_new_with_seed (20);
+  char *answers[MAX_TURNS] = {NULL};
+  AllavaTurn turns[MAX_TURNS];
+  size_t n = 0;
+  for (int step = 0; step < STEPS; step++) {
+    n = n + 2 > MAX_TURNS || g_rand_int_range (random, 0, 4) == 0
+            ? (size_t)g_rand_int_range (random, 0, n / 2 + 1) * 2 /* edit an earlier question */
+            : n;
+    int first = g_rand_int_range (random, 0, N_PICTURES);
+    turns[n] = (AllavaTurn){
+        ALLAVA_ROLE_USER, texts[g_rand_int_range (random, 0, G_N_ELEMENTS (texts))],
+        fixture->pictures + first, g_rand_int_range (random, 0, MIN (2, N_PICTURES - first) + 1)};
+    AllavaGenerateOptions options = sixteen;
+    options.max_new_tokens = options.min_new_tokens = g_rand_int_range (random, 1, 12);
+    if (g_rand_int_range (random, 0, 3) == 0) {
+      AllavaGenerateResult cancelled;
+      g_free (ask (fixture->session, turns, n + 1, &options, 1, &cancelled));
+      allava_generate_result_clear (&cancelled);
+    }
+    AllavaGenerateResult result, expected;
+    char *answer = ask (fixture->session, turns, n + 1, &options, 0, &result);
+    g_autoptr (GError) error = NULL;
+    g_autoptr (AllavaSession) fresh = allava_session_new (fixture->model, &error);
+    g_assert_no_error (error);
+    g_free (ask (fresh, turns, n + 1, &options, 0, &expected));
+    assert_same_tokens (result.tokens, expected.tokens);
+    allava_generate_result_clear (&result);
+    allava_generate_result_clear (&expected);
+    if (n + 1 < MAX_TURNS) {
+      g_free (answers[n + 1]);
+      answers[n + 1] = g_steal_pointer (&answer);
+      turns[n + 1] = (AllavaTurn){ALLAVA_ROLE_ASSISTANT, answers[n + 1]};
+    }
+    g_free (answer);
+    n = MIN (n + 2, MAX_TURNS - 1);
+  }
+  for (int i = 0; i < MAX_TURNS; i++)
+    g_free (answers[i]);
+}
+
+/* ---- Damaged weights ------------------------------------------------------------------------- */
+
+/* Copies the checkpoint with PATTERN in place of the last bytes of its weights. */
+static char *
+copy_damaged (const char *name, uint8_t pattern)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *from = checkpoint (name);
+  char *to = g_dir_make_tmp ("allava-XXXXXX", &error);
+  g_assert_no_error (error);
+  g_autoptr (GDir) dir = g_dir_open (from, 0, &error);
+  g_assert_no_error (error);
+  const char *file;
+  while ((file = g_dir_read_name (dir)) != NULL) {
+    g_autofree char *in = g_build_filename (from, file, NULL),
+                    *out = g_build_filename (to, file, NULL);
+    g_autofree char *bytes = NULL;
+    size_t length;
+    if (!g_file_get_contents (in, &bytes, &length, NULL))
+      continue;
+    if (g_str_equal (file, "model.safetensors"))
+      memset (bytes + length / 2, pattern, length - length / 2);
+    g_file_set_contents (out, bytes, length, &error);
+    g_assert_no_error (error);
+  }
+  return to;
+}
+
+static void
+remove_folder (const char *path)
+{
+  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
+  const char *file;
+  while ((file = g_dir_read_name (dir)) != NULL) {
+    g_autofree char *inside = g_build_filename (path, file, NULL);
+    g_unlink (inside);
+  }
+  g_rmdir (path);
+}
+
+static void
+test_not_finite (void)
+{
+  g_autofree char *dir = copy_damaged ("base", 0xff); /* NaN in every float format */
+  g_autoptr (GError) error = NULL;
+  g_autoptr (AllavaModel) model = allava_model_load (dir, NULL, &error);
+  g_assert_no_error (error);
+  g_autoptr (AllavaSession) session = allava_session_new (model, &error);
+  g_assert_no_error (error);
+  const AllavaTurn turn = {ALLAVA_ROLE_USER, "What?"};
+  AllavaGenerateResult result;
+  g_assert_false (
+      allava_session_generate (session, &turn, 1, &sixteen, NULL, NULL, &result, &error));
+  g_assert_error (error, ALLAVA_ERROR, ALLAVA_ERROR_NOT_FINITE);
+  remove_folder (dir);
+}
+
+#define ADD(path, func) g_test_add (path, Fixture, NULL, set_up, func, tear_down)
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  ADD ("/session/streams-what-it-decodes", test_streams_what_it_decodes);
+  ADD ("/session/reuses-prefix-and-features", test_reuses_prefix_and_features);
+  ADD ("/session/sampling-follows-the-seed", test_sampling_follows_the_seed);
+  ADD ("/session/stops-at-once", test_stops_at_once);
+  ADD ("/session/context-runs-out", test_context_runs_out);
+  ADD ("/session/random-walk", test_random_walk);
+  g_test_add_func ("/session/not-finite", test_not_finite);
+  return g_test_run ();
+}
