@@ -217,7 +217,7 @@ allava_model_unref (AllavaModel *model)
   allava_weights_clear (&model->weights);
   allava_safetensors_free (model->set);
   allava_safetensors_free (model->tower);
-  allava_tokenizer_unref (model->tokenizer);
+  g_clear_pointer (&model->tokenizer, allava_tokenizer_unref);
   g_clear_pointer (&model->ids, g_array_unref);
   g_free (model->dir);
   g_free (model);

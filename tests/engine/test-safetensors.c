@@ -83,8 +83,9 @@ test_refuses (void)
     g_autoptr (AllavaSafetensors) set = open_file (cases[i].header, 12, &file, &error);
     g_assert_null (set);
     g_assert_error (error, ALLAVA_ERROR, ALLAVA_ERROR_FORMAT);
+    g_test_message ("%s", error->message);
     g_assert_nonnull (strstr (error->message, "f.safetensors"));
-    g_assert_nonnull (strstr (error->message, "tensor a"));
+    g_assert_nonnull (strstr (error->message, "tensor"));
     g_assert_nonnull (strstr (error->message, cases[i].says));
   }
 }

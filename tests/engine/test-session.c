@@ -266,7 +266,7 @@ test_random_walk (Fixture *fixture, gconstpointer data)
 
 /* ---- Damaged weights ------------------------------------------------------------------------- */
 
-/* Copies the checkpoint with PATTERN in place of the last bytes of its weights. */
+/* Copies the checkpoint with PATTERN in place of its weight files' last eighths. */
 static char *
 copy_damaged (const char *name, uint8_t pattern)
 {
@@ -284,8 +284,8 @@ copy_damaged (const char *name, uint8_t pattern)
     size_t length;
     if (!g_file_get_contents (in, &bytes, &length, NULL))
       continue;
-    if (g_str_equal (file, "model.safetensors"))
-      memset (bytes + length / 2, pattern, length - length / 2);
+    if (g_str_has_suffix (file, ".safetensors"))
+      memset (bytes + length - length / 8, pattern, length / 8);
     g_file_set_contents (out, bytes, length, &error);
     g_assert_no_error (error);
   }
