@@ -480,9 +480,8 @@ main (int argc, char **argv)
       const char *name;
       GTestDataFunc func;
     } tests[] = {
-        {"input-ids", test_input_ids}, {"stages", test_stages},
-        {"bf16", test_bf16},           {"f16", test_f16},
-        {"greedy", test_greedy},       {"reuse", test_reuse},
+        {"input-ids", test_input_ids},   {"stages", test_stages}, {"stages-bf16", test_stages_bf16},
+        {"stages-f16", test_stages_f16}, {"greedy", test_greedy}, {"reuse", test_reuse},
     };
     for (size_t j = 0; j < G_N_ELEMENTS (tests); j++) {
       g_autofree char *path = g_strdup_printf ("/golden/%s/%s", checkpoints[i], tests[j].name);
