@@ -110,9 +110,8 @@ encode_text (Encoder *encoder, int set, const char *text, size_t length)
   }
 
   const char *end = text + length;
-  const char *done = text; /* up to here TEXT is encoded */
-  const char *spaces_end =
-      text; /* of the last run of spaces looked at, so none is run over twice */
+  const char *done = text;       /* up to here TEXT is encoded */
+  const char *spaces_end = text; /* of the run of spaces seen last: none is walked twice */
   for (const char *at = text; at < end;) {
     const AllavaAdded *added =
         allava_added_set_match (&encoder->tokenizer->added[set], at, (size_t)(end - at));

@@ -276,10 +276,9 @@ test_words (void)
       "é|́| e| ́|",
       " | a| |",
       "日本語|、| 한국어|",
-      "\xf0\xae\xaf\xb0"
-      "a|",                                  /* U+2EBF0, a letter since Unicode 15.1 */
-      "1\xf0\x90\xb5\x80|",                  /* U+10D40, a digit since Unicode 16.0 */
-      "a|\xf3\xa0\x80\x81\xf4\x8f\xbf\xbf|", /* a tag character, U+10FFFF */
+      "\U0002ebf0a|",            /* U+2EBF0, a letter since Unicode 15.1 */
+      "1\U00010d40|",            /* U+10D40, a digit since Unicode 16.0 */
+      "a|\U000e0001\U0010ffff|", /* a tag character, U+10FFFF */
   };
 
   for (size_t i = 0; i < G_N_ELEMENTS (cases); i++) {
@@ -295,8 +294,7 @@ test_words (void)
   }
 }
 
-/* ---- Small tokenizers ---------------------------------------------------------------------------
- */
+/* ---- Small tokenizers ------------------------------------------------------------------------ */
 
 #define VOCAB                                                                                      \
   "{\"a\":0,\"b\":1,\"c\":2,\"Ġ\":3,\"ab\":4,\"bc\":5,\"abc\":6,\"Ġa\":7,\"Ċ\":8,\"Ã\":9,"     \
@@ -398,6 +396,11 @@ test_added_tokens (void)
   assert_encodes (parts, ALLAVA_TOKENIZE_SPECIAL, "a<e>b", "0 13 1");
   assert_encodes (parts, ALLAVA_TOKENIZE_SPECIAL, "a<e>c", "0 13 2");
   assert_encodes (parts, ALLAVA_TOKENIZE_SPECIAL, "<e><e>", "13 13");
+
+  /* A special token is no token for its byte. */
+  Parts byte = {.added = "[{\"id\":13,\"content\":\"x\",\"special\":true}]"};
+  assert_encodes (byte, ALLAVA_TOKENIZE_SPECIAL, "axa", "0 13 0");
+  assert_encodes (byte, 0, "axa", "0 0");
 }
 
 static void
