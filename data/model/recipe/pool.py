@@ -22,6 +22,7 @@ def _in_patches(scene: Scene, x: float, y: float) -> tuple[float, float]:
 
 @dataclass
 class Shard:
+    name: str
     pixels: np.ndarray  # uint8 [N, S, S, 3]
     scenes: list[Scene]
     shape: np.ndarray  # int8 [N, P], the last class is "nothing here"
@@ -51,7 +52,7 @@ class Shard:
                 lies[i][owner[i] == t, 2] = thing.radius / max(scene.width, scene.height) * PATCHES
             for name in scene.ground.colours:
                 ground[i, GROUND_NAMES.index(name)] = 1
-        return Shard(np.load(path, mmap_mode="r"), scenes, shape, colour, centre, lies, ground)
+        return Shard(path.stem, np.load(path, mmap_mode="r"), scenes, shape, colour, centre, lies, ground)
 
 
 class Pool:
@@ -68,10 +69,15 @@ class Pool:
             if path.stem not in self.shards and int(path.stem) >= self.first:
                 self.shards[path.stem] = Shard.read(path)
         if not self.shards:
-            raise SystemExit(f"{self.folder}: no pictures yet; run `python -m recipe.draw --out {self.folder}`")
+            raise SystemExit(
+                f"{self.folder}: no pictures yet; run `python -m recipe.draw --out {self.folder}`"
+            )
 
-    def pick(self, rng: np.random.Generator, count: int) -> tuple[Shard, np.ndarray]:
-        names = sorted(self.shards)
+    def pick(
+        self, rng: np.random.Generator, count: int, shards: int | None = None
+    ) -> tuple[Shard, np.ndarray]:
+        """Rows of one shard; of the first few only, where their number is given."""
+        names = sorted(self.shards)[:shards]
         shard = self.shards[names[rng.integers(len(names))]]
         return shard, np.sort(rng.choice(len(shard.scenes), count, replace=False))
 
