@@ -8,8 +8,7 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
-/* ---- GPT-2's tokenizer with ALLaVA's added tokens ---------------------------------------------
- */
+/* ---- GPT-2's tokenizer with ALLaVA's added tokens ------------------------------------- */
 
 static AllavaTokenizer *gpt2;
 
@@ -294,7 +293,7 @@ test_words (void)
   }
 }
 
-/* ---- Small tokenizers ------------------------------------------------------------------------ */
+/* ---- Small tokenizers ----------------------------------------------------------------- */
 
 #define VOCAB                                                                                      \
   "{\"a\":0,\"b\":1,\"c\":2,\"Ġ\":3,\"ab\":4,\"bc\":5,\"abc\":6,\"Ġa\":7,\"Ċ\":8,\"Ã\":9,"     \
@@ -445,8 +444,7 @@ test_decode_added (void)
   g_assert_cmpstr (text, ==, "\ufffd日Ġa bé\ufffd\ufffd");
 }
 
-/* ---- Files that are refused
- * ---------------------------------------------------------------------- */
+/* ---- Files that are refused ---------------------------------------------------------- */
 
 static void
 assert_refused (Parts parts, AllavaError code, const char *message)
