@@ -94,39 +94,6 @@ parse_ids (const GString *text, GArray *ids)
   return at == text->str + text->len;
 }
 
-static gboolean
-holds_nul (AllavaTokenizer *tokenizer, int32_t id)
-{
-  size_t length;
-  const char *bytes = allava_tokenizer_get_bytes (tokenizer, id, &length);
-  return bytes != NULL && memchr (bytes, '\0', length) != NULL;
-}
-
-/* The decoded text is a C string, so tokens that hold NUL bytes are written by themselves. */
-static gboolean
-write_text (AllavaTokenizer *tokenizer, const GArray *ids, GError **error)
-{
-  const int32_t *all = (const int32_t *)ids->data;
-  g_autoptr (GString) out = g_string_new (NULL);
-  for (guint i = 0; i < ids->len;) {
-    guint end = i;
-    while (end < ids->len && !holds_nul (tokenizer, all[end]))
-      end++;
-    g_autofree char *text = allava_tokenizer_decode (tokenizer, all + i, end - i, error);
-    if (text == NULL)
-      return FALSE;
-    g_string_append (out, text);
-    for (; end < ids->len && holds_nul (tokenizer, all[end]); end++) {
-      size_t length;
-      const char *bytes = allava_tokenizer_get_bytes (tokenizer, all[end], &length);
-      g_string_append_len (out, bytes, length);
-    }
-    i = end;
-  }
-  cli_write (out->str, out->len);
-  return TRUE;
-}
-
 int
 cli_detokenize (Cli *cli, char **args)
 {
@@ -146,5 +113,10 @@ cli_detokenize (Cli *cli, char **args)
     cli_report ("Standard input is not a JSON array of token ids");
     return CLI_FAILED;
   }
-  return write_text (tokenizer, ids, &error) ? CLI_OK : cli_fail (error);
+  g_autoptr (GString) text =
+      allava_tokenizer_decode (tokenizer, (const int32_t *)ids->data, ids->len, &error);
+  if (text == NULL)
+    return cli_fail (error);
+  cli_write (text->str, text->len);
+  return CLI_OK;
 }

@@ -37,7 +37,7 @@ check_text (AllavaTokenizer *tokenizer, const char *text, size_t size, AllavaTok
     n_bytes += length;
   }
   GString *decoded =
-      allava_tokenizer_decode_string (tokenizer, (int32_t *)(void *)ids->data, ids->len, &error);
+      allava_tokenizer_decode (tokenizer, (int32_t *)(void *)ids->data, ids->len, &error);
   g_assert (decoded != NULL);
   if (is_lossless (tokenizer))
     g_assert (n_bytes == size && decoded->len == size &&
