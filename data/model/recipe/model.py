@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModel, PhiConfig, PhiForCausalLM
 
 from .draw import MEAN, STD
-from .scene import CANVAS, COLOUR_NAMES, GROUND_NAMES, SHAPES
+from .scene import CANVAS, COLOUR_NAMES, GROUND_NAMES, MOST_THINGS, PLACES, SHAPES
 
 VISION_PREFIX = "model.vision_tower.vision_tower.vision_model."
 PROJECTOR_PREFIX = "model.mm_projector."
@@ -149,6 +149,9 @@ class PatchHeads(nn.Module):
         self.centre = nn.Linear(width, 1)
         self.lies = nn.Linear(width, 3)
         self.ground = nn.Linear(width, len(GROUND_NAMES))
+        self.place = nn.Linear(width, len(PLACES))
+        self.rank = nn.Linear(width, MOST_THINGS)
+        self.number = nn.Linear(width, MOST_THINGS + 1)
 
 
 def save_model(model: LlavaPhi, folder: Path, end_of_text: int) -> None:

@@ -8,6 +8,7 @@ import random
 from dataclasses import asdict, dataclass
 from typing import Any
 
+MOST_THINGS = 6
 CANVAS = 128  # the model's square picture, in pixels; sizes below are chosen to be seen at it
 
 SHAPES = (

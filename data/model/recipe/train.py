@@ -22,7 +22,7 @@ from .batch import answer_loss
 from .model import LlavaPhi, PatchHeads, Sizes, describe_sizes
 from .pool import Pool, Shard, pixels_of
 from .tokenizer import Words
-from .warm import patch_loss, patches_to_keep
+from .warm import order_loss, patch_loss, patches_to_keep
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,17 @@ class Stage:
     rate: float  # AdamW's highest learning rate
     matrix_rate: float  # Muon's
 
+    @property
+    def is_vision(self) -> bool:
+        return self.name in ("warm", "places")
+
 
 STAGES = {
     s.name: s
     for s in (
         Stage("warm", None, 6000, 48, 1.5e-3, 1.0e-2),  # vision tower
-        Stage("captions", "warm", 500, 48, 2.0e-3, 1.0e-2),  # projector and decoder, as in the next
+        Stage("places", "warm", 2000, 48, 1.0e-3, 6.0e-3),
+        Stage("captions", "places", 500, 48, 2.0e-3, 1.0e-2),  # projector and decoder, as in the next
         Stage("answers", "captions", 5000, 48, 2.0e-3, 1.0e-2),
     )
 }
@@ -103,12 +108,10 @@ class Trainer:
         self.model = LlavaPhi(Sizes(), self.words.size).to(device)
         self.heads = PatchHeads(Sizes().vision_hidden).to(device)
         trained = (
-            [self.model.vision, self.heads]
-            if stage.name == "warm"
-            else [self.model.projector, self.model.decoder]
+            [self.model.vision, self.heads] if stage.is_vision else [self.model.projector, self.model.decoder]
         )
         self.optimizer = Optimizers(trained, stage)
-        if stage.name == "warm":
+        if stage.is_vision:
             shutil.rmtree(work / "features", ignore_errors=True)  # another tower sees otherwise
         self._features: dict[str, Tensor] = {}
         self.step, self.seconds = 0, 0.0
@@ -127,8 +130,8 @@ class Trainer:
             return
         # The vocabulary may have grown since the warm start, which does not use it.
         kept = {k: v for k, v in state["model"].items() if v.shape == self.model.state_dict()[k].shape}
-        self.model.load_state_dict(kept, strict=self.stage.after != "warm")
-        self.heads.load_state_dict(state["heads"])
+        self.model.load_state_dict(kept, strict=not self.stage.after)
+        self.heads.load_state_dict(state["heads"], strict=False)
 
     def save(self) -> None:
         state = {
@@ -147,24 +150,29 @@ class Trainer:
 
     def _loss(self, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         # Encoding a shard takes a while: take them up one by one.
-        shards = None if self.stage.name == "warm" else 2 + self.step // STEPS_TO_A_SHARD
+        shards = None if self.stage.is_vision else 2 + self.step // STEPS_TO_A_SHARD
         shard, rows = self.pool.pick(rng, self.stage.batch, shards)
-        if self.stage.name == "warm":
-            pixels, kept = pixels_of(shard, rows).to(self.device), None
-            if self._progress() >= PARTIAL_SHARE:
-                return patch_loss(self.model.patches(pixels), self.heads, shard, rows)
-            kept = patches_to_keep(rng, shard, rows, 28)
-            return patch_loss(
-                self.model.patches(pixels, torch.from_numpy(kept).to(self.device)),
-                self.heads,
-                shard,
-                rows,
-                kept,
-            )
+        if self.stage.is_vision:
+            return self._vision_loss(rng, shard, rows)
         features = self._features_of(shard)[rows].to(self.device)
         talk = random.Random(int(rng.integers(1 << 60)))
         scenes = [shard.scenes[i] for i in rows]
         return answer_loss(self.model, self.words, features, scenes, talk, self.stage.name == "captions")
+
+    def _vision_loss(
+        self, rng: np.random.Generator, shard: Shard, rows: np.ndarray
+    ) -> tuple[Tensor, dict[str, float]]:
+        pixels = pixels_of(shard, rows).to(self.device)
+        if self.stage.name == "warm" and self._progress() < PARTIAL_SHARE:
+            kept = patches_to_keep(rng, shard, rows, 28)
+            features = self.model.patches(pixels, torch.from_numpy(kept).to(self.device))
+            return patch_loss(features, self.heads, shard, rows, kept)
+        features = self.model.patches(pixels)
+        loss, right = patch_loss(features, self.heads, shard, rows)
+        if self.stage.name == "places":
+            order, told = order_loss(features, self.heads, shard, rows)
+            loss, right = loss + order, right | told
+        return loss, right
 
     @torch.no_grad()
     def _features_of(self, shard: Shard) -> Tensor:

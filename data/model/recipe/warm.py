@@ -29,6 +29,29 @@ def patches_to_keep(rng: np.random.Generator, shard: Shard, rows: np.ndarray, co
     return np.sort(np.argpartition(-wish.reshape(len(rows), -1), count, 1)[:, :count], 1)
 
 
+def order_loss(
+    features: Tensor, heads: PatchHeads, shard: Shard, rows: np.ndarray
+) -> tuple[Tensor, dict[str, float]]:
+    """The loss of what only the whole picture tells: each thing's place and number from the left, and how many."""
+    rank = torch.from_numpy(shard.owner[rows]).long().to(features.device)
+    place = torch.from_numpy(shard.place[rows]).long().to(features.device)
+    number = torch.from_numpy(shard.number[rows]).to(features.device)
+    covered = rank >= 0
+    place_logits, rank_logits = heads.place(features[covered]).float(), heads.rank(features[covered]).float()
+    number_logits = heads.number(features.mean(1)).float()
+    loss = (
+        F.cross_entropy(place_logits, place[covered])
+        + F.cross_entropy(rank_logits, rank[covered])
+        + F.cross_entropy(number_logits, number)
+    )
+    right = {
+        "place": (place_logits.argmax(-1) == place[covered]).float().mean().item(),
+        "rank": (rank_logits.argmax(-1) == rank[covered]).float().mean().item(),
+        "number": (number_logits.argmax(-1) == number).float().mean().item(),
+    }
+    return loss, right
+
+
 def patch_loss(features: Tensor, heads: PatchHeads, shard: Shard, rows: np.ndarray,
                kept: np.ndarray | None = None) -> tuple[Tensor, dict[str, float]]:  # fmt: skip
     """The loss on features [B, P or K, D], and the share of right answers."""
