@@ -54,6 +54,7 @@ load_clear (Load *load)
   gdk_pixbuf_loader_close (load->loader, NULL); /* does nothing the second time */
   g_object_unref (load->loader);
   g_byte_array_unref (load->held);
+  allava_image_scan_clear (&load->scan);
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Load, load_clear)
@@ -210,6 +211,18 @@ load_finish (Load *load, GError **error)
   return load_is_painted (load, pixbuf) || fail_cut_short (load, error);
 }
 
+/* Newer loaders may find the orientation of PNG and WebP files themselves. */
+static GdkPixbuf *
+turn_upright (const AllavaImageScan *scan, GdkPixbuf *pixbuf)
+{
+  int orientation = allava_image_scan_get_orientation (scan);
+  if (orientation != 1 && gdk_pixbuf_get_option (pixbuf, "orientation") == NULL) {
+    char value[] = {(char)('0' + orientation), '\0'};
+    gdk_pixbuf_set_option (pixbuf, "orientation", value);
+  }
+  return gdk_pixbuf_apply_embedded_orientation (pixbuf);
+}
+
 static GdkPixbuf *
 decode (GInputStream *stream,
         const char *name,
@@ -229,7 +242,7 @@ decode (GInputStream *stream,
     return NULL;
 
   GdkPixbuf *pixbuf = gdk_pixbuf_loader_get_pixbuf (load.loader);
-  GdkPixbuf *upright = gdk_pixbuf_apply_embedded_orientation (pixbuf);
+  GdkPixbuf *upright = turn_upright (&load.scan, pixbuf);
   if (upright == NULL)
     g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_MEMORY, "Not enough memory to turn %s upright",
                  name);

@@ -5,6 +5,7 @@
 enum { UNKNOWN, PNG, JPEG, WEBP, BMFF, OTHER };
 
 #define SIGNATURE_LENGTH 12
+#define MAX_EXIF_BYTES 65536
 
 static uint32_t
 read_be32 (const uint8_t *bytes)
@@ -29,6 +30,16 @@ collect (AllavaImageScan *scan, const uint8_t **at, const uint8_t *end, size_t n
   return scan->n_header == n;
 }
 
+/* What follows is EXIF data of LENGTH bytes. */
+static void
+capture_exif (AllavaImageScan *scan, uint32_t length)
+{
+  if (scan->exif != NULL || length > MAX_EXIF_BYTES)
+    return;
+  scan->exif = g_byte_array_sized_new (length);
+  scan->capture = length;
+}
+
 /* ---- PNG: chunks of length, type, data, checksum; the last is IEND (PNG specification 5.3) --- */
 
 static void
@@ -39,6 +50,22 @@ feed_png (AllavaImageScan *scan, const uint8_t **at, const uint8_t *end)
   scan->n_header = 0;
   scan->whole = memcmp (scan->header + 4, "IEND", 4) == 0;
   scan->skip = (uint64_t)read_be32 (scan->header) + 4;
+  if (memcmp (scan->header + 4, "eXIf", 4) == 0)
+    capture_exif (scan, read_be32 (scan->header));
+}
+
+/* ---- WebP: chunks of type, length, data, padded to even lengths (WebP container specification) */
+
+static void
+feed_webp (AllavaImageScan *scan, const uint8_t **at, const uint8_t *end)
+{
+  if (!collect (scan, at, end, 8))
+    return;
+  uint32_t length = read_le32 (scan->header + 4);
+  scan->n_header = 0;
+  scan->skip = (uint64_t)length + length % 2;
+  if (memcmp (scan->header, "EXIF", 4) == 0)
+    capture_exif (scan, length);
 }
 
 /* ---- JPEG: markers; entropy-coded data stuffs its FF bytes (ITU-T T.81, B.1) ----------------- */
@@ -136,8 +163,8 @@ recognise (AllavaImageScan *scan, const uint8_t signature[SIGNATURE_LENGTH])
   }
   if (memcmp (signature, "RIFF", 4) == 0 && memcmp (signature + 8, "WEBP", 4) == 0) {
     scan->container = WEBP;
-    scan->skip = read_le32 (signature + 4);
-    return 8;
+    scan->end = (uint64_t)read_le32 (signature + 4) + 8;
+    return SIGNATURE_LENGTH;
   }
   if (memcmp (signature + 4, "ftyp", 4) == 0 && is_still_brand (signature + 8))
     scan->container = BMFF;
@@ -154,22 +181,34 @@ feed_header (AllavaImageScan *scan, const uint8_t **at, const uint8_t *end)
   case JPEG:
     feed_jpeg (scan, at, end);
     break;
+  case WEBP:
+    feed_webp (scan, at, end);
+    break;
   case BMFF:
     feed_bmff (scan, at, end);
     break;
   default:
-    *at = end; /* WEBP is one chunk; OTHER is not followed */
+    *at = end;
   }
 }
 
-void
-allava_image_scan_feed (AllavaImageScan *scan, const uint8_t *data, size_t length)
+static const uint8_t *
+pass_over (AllavaImageScan *scan, const uint8_t *at, const uint8_t *end)
 {
-  const uint8_t *at = data, *end = data + length;
+  size_t n = MIN (scan->skip, (uint64_t)(end - at));
+  size_t n_captured = MIN (scan->capture, n);
+  if (n_captured > 0)
+    g_byte_array_append (scan->exif, at, n_captured);
+  scan->capture -= n_captured;
+  scan->skip -= n;
+  return at + n;
+}
+
+static void
+feed (AllavaImageScan *scan, const uint8_t *at, const uint8_t *end)
+{
   while (at < end && !scan->whole) {
-    size_t skip = MIN (scan->skip, (uint64_t)(end - at));
-    scan->skip -= skip;
-    at += skip;
+    at = pass_over (scan, at, end);
     if (at == end)
       return;
     if (scan->container != UNKNOWN) {
@@ -178,10 +217,16 @@ allava_image_scan_feed (AllavaImageScan *scan, const uint8_t *data, size_t lengt
       uint8_t signature[SIGNATURE_LENGTH];
       memcpy (signature, scan->header, SIGNATURE_LENGTH);
       scan->n_header = 0;
-      size_t n = recognise (scan, signature);
-      allava_image_scan_feed (scan, signature + n, SIGNATURE_LENGTH - n);
+      feed (scan, signature + recognise (scan, signature), signature + SIGNATURE_LENGTH);
     }
   }
+}
+
+void
+allava_image_scan_feed (AllavaImageScan *scan, const uint8_t *data, size_t length)
+{
+  scan->position += length;
+  feed (scan, data, data + length);
 }
 
 gboolean
@@ -192,7 +237,7 @@ allava_image_scan_is_cut_short (const AllavaImageScan *scan)
   case JPEG:
     return !scan->whole;
   case WEBP:
-    return scan->skip > 0;
+    return scan->position < scan->end;
   case BMFF:
     return scan->skip > 0 && scan->state == BMFF_NEEDED;
   default:
@@ -204,4 +249,57 @@ gboolean
 allava_image_scan_is_held_back (const AllavaImageScan *scan)
 {
   return scan->container == WEBP || scan->container == BMFF;
+}
+
+/* ---- EXIF: a TIFF header and a directory of 12-byte entries (TIFF 6.0, section 2) ---------------
+ */
+
+#define TAG_ORIENTATION 0x0112
+
+static uint32_t
+read_number (const uint8_t *bytes, int n, gboolean little)
+{
+  uint32_t number = 0;
+  for (int i = 0; i < n; i++)
+    number = number << 8 | bytes[little ? n - 1 - i : i];
+  return number;
+}
+
+static int
+find_orientation (const uint8_t *tiff, size_t length)
+{
+  if (length < 8 || (memcmp (tiff, "II*", 4) != 0 && memcmp (tiff, "MM\0*", 4) != 0))
+    return 1;
+  gboolean little = tiff[0] == 'I';
+  size_t at = read_number (tiff + 4, 4, little);
+  if (at > length - 2)
+    return 1;
+  size_t n_entries = read_number (tiff + at, 2, little);
+  at += 2;
+  n_entries = MIN (n_entries, (length - at) / 12);
+  for (; n_entries > 0; n_entries--, at += 12) {
+    if (read_number (tiff + at, 2, little) == TAG_ORIENTATION) {
+      uint32_t orientation = read_number (tiff + at + 8, 2, little);
+      return orientation >= 1 && orientation <= 8 ? (int)orientation : 1;
+    }
+  }
+  return 1;
+}
+
+int
+allava_image_scan_get_orientation (const AllavaImageScan *scan)
+{
+  if (scan->exif == NULL)
+    return 1;
+  const uint8_t *data = scan->exif->data;
+  size_t length = scan->exif->len;
+  /* Some writers of WebP keep the prefix that belongs to JPEG. */
+  size_t prefix = length >= 6 && memcmp (data, "Exif\0\0", 6) == 0 ? 6 : 0;
+  return find_orientation (data + prefix, length - prefix);
+}
+
+void
+allava_image_scan_clear (AllavaImageScan *scan)
+{
+  g_clear_pointer (&scan->exif, g_byte_array_unref);
 }

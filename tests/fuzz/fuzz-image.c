@@ -17,12 +17,15 @@ drop_log (GLogLevelFlags level, const GLogField *fields, gsize n_fields, gpointe
 static void
 check_scan (const uint8_t *data, size_t size)
 {
-  AllavaImageScan at_once = {0}, by_byte = {0};
+  g_auto (AllavaImageScan) at_once = {0}, by_byte = {0};
   allava_image_scan_feed (&at_once, data, size);
   for (size_t i = 0; i < size; i++)
     allava_image_scan_feed (&by_byte, data + i, 1);
   g_assert (allava_image_scan_is_cut_short (&at_once) == allava_image_scan_is_cut_short (&by_byte));
   g_assert (allava_image_scan_is_held_back (&at_once) == allava_image_scan_is_held_back (&by_byte));
+  int orientation = allava_image_scan_get_orientation (&at_once);
+  g_assert (orientation >= 1 && orientation <= 8);
+  g_assert (orientation == allava_image_scan_get_orientation (&by_byte));
 }
 
 int

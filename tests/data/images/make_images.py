@@ -123,12 +123,15 @@ def make_jpeg():
     base.convert("CMYK").save(HERE / "cmyk.jpg", quality=90)
     case("cmyk.jpg")
     for orientation in range(1, 9):
-        name = f"orientation-{orientation}.jpg"
-        exif = Image.Exif()
-        exif[0x0112] = orientation
-        base.save(HERE / name, quality=85, exif=exif)
-        with Image.open(HERE / name) as stored:
-            case(name, ImageOps.exif_transpose(stored))
+        turned(base, f"orientation-{orientation}.jpg", orientation, quality=85)
+
+
+def turned(image, name, orientation, **options):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image.save(HERE / name, exif=exif, **options)
+    with Image.open(HERE / name) as stored:
+        case(name, ImageOps.exif_transpose(stored))
 
 
 def make_others():
@@ -154,6 +157,9 @@ def make_others():
     case("animated.gif")
     palette.save(HERE / "transparent.gif", transparency=3)
     case("transparent.gif")
+    turned(base, "orientation-6.png", 6)
+    turned(base, "orientation-5.tiff", 5)
+    turned(base, "orientation-8.webp", 8, lossless=True)
     base.save(HERE / "lossless.webp", lossless=True)
     case("lossless.webp")
     run("cwebp", "-quiet", "-q", "80", "rgba8.png", "-o", "lossy-alpha.webp")
