@@ -279,11 +279,13 @@ cpu_measure_bandwidth (gpointer data)
   if (buffer == NULL)
     return 0;
   memset (buffer, 1, bytes);
+  double seconds = 0, passes = 0;
   g_mutex_lock (&model->mutex);
-  double speed = allava_cpu_measure_bandwidth (model->cpu, buffer, bytes);
+  for (; seconds < 0.3; passes++)
+    seconds += bytes / allava_cpu_measure_bandwidth (model->cpu, buffer, bytes);
   g_mutex_unlock (&model->mutex);
   g_free (buffer);
-  return speed;
+  return passes * bytes / seconds;
 }
 
 /* ---- Sessions -------------------------------------------------------------------------------- */
