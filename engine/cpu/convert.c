@@ -56,16 +56,8 @@ narrow_bf16 (float x)
 }
 
 void
-allava_widen (const void *src, AllavaDtype dtype, size_t n, float *dst)
+allava_widen_plainly (const void *src, AllavaDtype dtype, size_t n, float *dst)
 {
-  if (dtype == ALLAVA_DTYPE_F32) {
-    memcpy (dst, src, n * sizeof *dst);
-    return;
-  }
-  if (allava_isa_detect () >= ALLAVA_ISA_AVX2) {
-    allava_kernels_avx2.widen (src, dtype, n, dst);
-    return;
-  }
   for (size_t i = 0; i < n; i++) {
     uint16_t h;
     memcpy (&h, (const char *)src + i * sizeof h, sizeof h);
@@ -74,20 +66,34 @@ allava_widen (const void *src, AllavaDtype dtype, size_t n, float *dst)
 }
 
 void
-allava_narrow (const float *src, AllavaDtype dtype, size_t n, void *dst)
+allava_narrow_plainly (const float *src, AllavaDtype dtype, size_t n, void *dst)
 {
-  if (dtype == ALLAVA_DTYPE_F32) {
-    memcpy (dst, src, n * sizeof *src);
-    return;
-  }
-  if (allava_isa_detect () >= ALLAVA_ISA_AVX2) {
-    allava_kernels_avx2.narrow (src, dtype, n, dst);
-    return;
-  }
   for (size_t i = 0; i < n; i++) {
     uint16_t h = dtype == ALLAVA_DTYPE_BF16 ? narrow_bf16 (src[i]) : narrow_f16 (src[i]);
     memcpy ((char *)dst + i * sizeof h, &h, sizeof h);
   }
+}
+
+void
+allava_widen (const void *src, AllavaDtype dtype, size_t n, float *dst)
+{
+  if (dtype == ALLAVA_DTYPE_F32)
+    memcpy (dst, src, n * sizeof *dst);
+  else if (allava_isa_detect () >= ALLAVA_ISA_AVX2)
+    allava_kernels_avx2.widen (src, dtype, n, dst);
+  else
+    allava_widen_plainly (src, dtype, n, dst);
+}
+
+void
+allava_narrow (const float *src, AllavaDtype dtype, size_t n, void *dst)
+{
+  if (dtype == ALLAVA_DTYPE_F32)
+    memcpy (dst, src, n * sizeof *src);
+  else if (allava_isa_detect () >= ALLAVA_ISA_AVX2)
+    allava_kernels_avx2.narrow (src, dtype, n, dst);
+  else
+    allava_narrow_plainly (src, dtype, n, dst);
 }
 
 size_t

@@ -89,6 +89,10 @@ extern const AllavaKernels allava_kernels_avx2;
 extern const AllavaKernels allava_kernels_avx512;
 extern const AllavaKernels allava_kernels_avx512_bf16;
 
+/* 16-bit conversions without any of these instructions: a file may be read where no model runs. */
+void allava_widen_plainly (const void *src, AllavaDtype dtype, size_t n, float *dst);
+void allava_narrow_plainly (const float *src, AllavaDtype dtype, size_t n, void *dst);
+
 /* The union of the packed activations' blocks that fit in the shared buffer. */
 #define ALLAVA_PACKED_WORDS ((size_t)4 << 20) /* 16 MiB */
 

@@ -67,9 +67,7 @@ narrow (const float *src, AllavaDtype dtype, size_t n, void *dst)
 {
   uint16_t *p = dst;
   size_t i = 0;
-  if (dtype == ALLAVA_DTYPE_F32) {
-    memcpy (dst, src, n * sizeof *src);
-  } else if (dtype == ALLAVA_DTYPE_BF16) {
+  if (dtype == ALLAVA_DTYPE_BF16) {
     for (; i < n; i++)
       p[i] = round_to_bf16 (src[i]);
   } else {
@@ -93,11 +91,12 @@ read_bytes (const void *data, size_t bytes)
 #pragma GCC unroll 8
     for (size_t j = 0; j < 8; j++)
       bits[j] = _mm256_xor_si256 (bits[j], _mm256_loadu_si256 ((const __m256i *)(p + i) + j));
-  for (size_t j = 1; j < 8; j++)
-    bits[0] = _mm256_xor_si256 (bits[0], bits[j]);
-  uint32_t all = (uint32_t)_mm256_extract_epi32 (bits[0], 0);
-  for (int j = 1; j < 8; j++)
-    all ^= ((uint32_t *)bits)[j];
+  uint32_t words[8], all = 0;
+  for (size_t j = 0; j < 8; j++) {
+    _mm256_storeu_si256 ((__m256i *)words, bits[j]);
+    for (size_t w = 0; w < 8; w++)
+      all ^= words[w];
+  }
   for (; i < bytes; i++)
     all ^= (unsigned char)p[i];
   return all;
