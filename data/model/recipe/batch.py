@@ -15,8 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .model import LlavaPhi
-from .questions import Talk, caption, talk_about
-from .scene import Scene
+from .pool import Shard
+from .questions import PLURALS, Talk, caption, talk_about
+from .scene import COLOUR_NAMES, SHAPES, Scene
 from .tokenizer import Words
 
 OPENING = "[INST] "
@@ -93,12 +94,34 @@ def collate(rows: list[Row], end: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return torch.from_numpy(ids), torch.from_numpy(positions), torch.from_numpy(targets), sees[:, None]
 
 
-def answer_loss(model: LlavaPhi, words: Words, features: Tensor, scenes: list[Scene], rng: random.Random,
-                captions: bool) -> tuple[Tensor, dict[str, float]]:  # fmt: skip
-    """Cross-entropy of the answers' tokens, and the share of answers' tokens that greedy choice has right."""
-    rows = [pack(words, scene, rng, features.shape[1], captions) for scene in scenes]
-    ids, positions, targets, sees = (t.to(features.device) for t in collate(rows, words.end))
-    image = model.projector(features)
+def naming_loss(model: LlavaPhi, words: Words, image: Tensor, shard: Shard, rows: np.ndarray) -> Tensor:
+    """Draws each patch's embedding towards the words for its shape and colour, read and said.
+
+    A question then finds the patches that it speaks of much sooner.
+    """
+    phi, losses = model.decoder, []
+    shapes, colours = torch.from_numpy(shard.shape[rows]).long(), torch.from_numpy(shard.colour[rows]).long()
+    covered = (shapes < len(SHAPES)).to(image.device)
+    patches = F.normalize(image[covered].float(), dim=-1)
+    for names, labels in (
+        (SHAPES, shapes),
+        (tuple(PLURALS[s] for s in SHAPES), shapes),
+        (COLOUR_NAMES, colours),
+    ):
+        ids = torch.tensor([words.encode(" " + n)[0] for n in names], device=image.device)
+        wanted = labels.to(image.device)[covered]
+        for table in (phi.model.embed_tokens.weight, phi.lm_head.weight):
+            nouns = F.normalize(table[ids].float(), dim=-1)
+            losses.append(F.cross_entropy(12 * patches @ nouns.T, wanted))
+    return torch.stack(losses).mean()
+
+
+def answer_loss(
+    model: LlavaPhi, words: Words, image: Tensor, scenes: list[Scene], rng: random.Random, captions: bool
+) -> tuple[Tensor, dict[str, float]]:
+    """Cross-entropy of the answers' tokens, and the share of them that greedy choice has right."""
+    rows = [pack(words, scene, rng, image.shape[1], captions) for scene in scenes]
+    ids, positions, targets, sees = (t.to(image.device) for t in collate(rows, words.end))
     hidden = model.decode(image, ids, len(words.encode(OPENING)), sees, positions)
     asked = targets != NO_LOSS
     logits = model.decoder.lm_head(hidden[asked]).float()

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .batch import answer_loss
+from .batch import answer_loss, naming_loss
 from .model import LlavaPhi, PatchHeads, Sizes, describe_sizes
 from .pool import Pool, Shard, pixels_of
 from .tokenizer import Words
@@ -45,12 +45,13 @@ STAGES = {
         Stage("warm", None, 6000, 48, 1.5e-3, 1.0e-2),  # vision tower
         Stage("places", "warm", 2000, 48, 1.0e-3, 6.0e-3),
         Stage("captions", "places", 500, 48, 2.0e-3, 1.0e-2),  # projector and decoder, as in the next
-        Stage("answers", "captions", 5000, 48, 2.0e-3, 1.0e-2),
+        Stage("answers", "captions", 10000, 20, 1.5e-3, 8.0e-3),
     )
 }
 WARM_UP = 60
 PARTIAL_SHARE = 0.7  # of the warm start, in which the tower sees only the patches that matter
-STEPS_TO_A_SHARD = 30
+NAMING_SHARE = 0.3
+STEPS_TO_A_SHARD = 60
 CHECKPOINT_SECONDS = 120
 
 
@@ -157,7 +158,11 @@ class Trainer:
         features = self._features_of(shard)[rows].to(self.device)
         talk = random.Random(int(rng.integers(1 << 60)))
         scenes = [shard.scenes[i] for i in rows]
-        return answer_loss(self.model, self.words, features, scenes, talk, self.stage.name == "captions")
+        image = self.model.projector(features)
+        naming = naming_loss(self.model, self.words, image, shard, rows)
+        is_captions = self.stage.name == "captions"
+        loss, right = answer_loss(self.model, self.words, image, scenes, talk, is_captions)
+        return loss + NAMING_SHARE * naming, right | {"naming": naming.item()}
 
     def _vision_loss(
         self, rng: np.random.Generator, shard: Shard, rows: np.ndarray
