@@ -9,13 +9,13 @@
 /* ---- Which instructions ---------------------------------------------------------------------- */
 
 typedef enum {
-  ALLAVA_ISA_NONE,        /* below the floor (AVX2, FMA, F16C): the backend refuses to start */
+  ALLAVA_ISA_NONE, /* below the floor (AVX2, FMA, F16C): the backend refuses to start */
   ALLAVA_ISA_AVX2,
   ALLAVA_ISA_AVX512,      /* F, BW, VL, DQ */
   ALLAVA_ISA_AVX512_BF16, /* and BF16 */
 } AllavaIsa;
 
-AllavaIsa   allava_isa_detect (void); /* cpuid and the OS's saved state */
+AllavaIsa allava_isa_detect (void); /* cpuid and the OS's saved state */
 const char *allava_isa_to_string (AllavaIsa isa);
 
 /* ---- Threads --------------------------------------------------------------------------------- */
@@ -27,8 +27,8 @@ typedef struct _AllavaPool AllavaPool;
 typedef void (*AllavaTaskFunc) (size_t index, int thread, gpointer data);
 
 AllavaPool *allava_pool_new (int threads, GError **error); /* 0: physical cores allowed to us */
-void        allava_pool_free (AllavaPool *pool);
-int         allava_pool_get_threads (AllavaPool *pool);
+void allava_pool_free (AllavaPool *pool);
+int allava_pool_get_threads (AllavaPool *pool);
 
 /* Runs FUNC for every index, each once, handed out as threads become free; returns when all are
  * done. Idle threads spin briefly, then sleep. */
@@ -40,11 +40,10 @@ typedef struct _AllavaCpu AllavaCpu; /* pool, chosen kernels, scratch */
 
 /* ISA must not exceed allava_isa_detect(); tests pass lower ones. ROUND_ACTIVATIONS: in products of
  * many rows with bf16 matrices, round activations to bf16 where the ISA multiplies bf16. */
-AllavaCpu *
-allava_cpu_new (AllavaIsa isa, int threads, gboolean round_activations, GError **error);
-void        allava_cpu_free (AllavaCpu *cpu);
+AllavaCpu *allava_cpu_new (AllavaIsa isa, int threads, gboolean round_activations, GError **error);
+void allava_cpu_free (AllavaCpu *cpu);
 AllavaPool *allava_cpu_get_pool (AllavaCpu *cpu);
-AllavaIsa   allava_cpu_get_isa (AllavaCpu *cpu);
+AllavaIsa allava_cpu_get_isa (AllavaCpu *cpu);
 
 /* ---- Products -------------------------------------------------------------------------------- */
 
@@ -57,29 +56,28 @@ typedef enum {
 
 /* A linear layer as it lies in the file. DATA may be unaligned to more than its element's size. */
 typedef struct {
-  const void  *data;  /* [n_out, n_in] of DTYPE (F32, BF16 or F16) */
-  const float *bias;  /* [n_out], or NULL */
-  AllavaDtype  dtype;
-  size_t       n_out;
-  size_t       n_in;
+  const void *data;  /* [n_out, n_in] of DTYPE (F32, BF16 or F16) */
+  const float *bias; /* [n_out], or NULL */
+  AllavaDtype dtype;
+  size_t n_out;
+  size_t n_in;
 } AllavaMatrix;
 
 /* y = activation (x W^T + b), or y += x W^T + b where ACCUMULATE (no activation then). */
 typedef struct {
   const AllavaMatrix *matrix;
-  const float        *x; /* [m, n_in], X_STRIDE floats from row to row */
-  size_t              x_stride;
-  float              *y; /* [m, n_out], Y_STRIDE floats from row to row */
-  size_t              y_stride;
-  AllavaActivation    activation;
-  gboolean            accumulate;
+  const float *x; /* [m, n_in], X_STRIDE floats from row to row */
+  size_t x_stride;
+  float *y; /* [m, n_out], Y_STRIDE floats from row to row */
+  size_t y_stride;
+  AllavaActivation activation;
+  gboolean accumulate;
 } AllavaLinear;
 
 /* Computes N_OPS products of M rows each, as one parallel job: q, k, v and fc1 of a Phi layer read
  * the same x; dense and fc2 both add to the same y (same n_out: then done in the order given).
  * M = 1 streams the weights at memory speed. Any n_in, n_out and m >= 1. */
-void
-allava_cpu_linear (AllavaCpu *cpu, const AllavaLinear *ops, size_t n_ops, size_t m);
+void allava_cpu_linear (AllavaCpu *cpu, const AllavaLinear *ops, size_t n_ops, size_t m);
 
 /* ---- Attention ------------------------------------------------------------------------------- */
 
@@ -88,21 +86,21 @@ allava_cpu_linear (AllavaCpu *cpu, const AllavaLinear *ops, size_t n_ops, size_t
  * POSITION + i, sees keys 0 .. POSITION + i; otherwise every query sees all N_KEYS. */
 typedef struct {
   const float *q; /* [m, n_heads, head_dim], Q_STRIDE floats from row to row */
-  size_t       q_stride;
-  const void  *k; /* [n_kv_heads, KV_STRIDE positions, head_dim] of KV_DTYPE (F32 or F16) */
-  const void  *v; /* the same */
-  size_t       kv_stride;
-  AllavaDtype  kv_dtype;
-  float       *out; /* [m, n_heads, head_dim], OUT_STRIDE floats from row to row */
-  size_t       out_stride;
-  size_t       m;
-  size_t       n_heads;
-  size_t       n_kv_heads;
-  size_t       head_dim; /* any, up to 256 */
-  size_t       position;
-  size_t       n_keys; /* causal: position + m */
-  gboolean     causal;
-  float        scale;
+  size_t q_stride;
+  const void *k; /* [n_kv_heads, KV_STRIDE positions, head_dim] of KV_DTYPE (F32 or F16) */
+  const void *v; /* the same */
+  size_t kv_stride;
+  AllavaDtype kv_dtype;
+  float *out; /* [m, n_heads, head_dim], OUT_STRIDE floats from row to row */
+  size_t out_stride;
+  size_t m;
+  size_t n_heads;
+  size_t n_kv_heads;
+  size_t head_dim; /* any, up to 256 */
+  size_t position;
+  size_t n_keys; /* causal: position + m */
+  gboolean causal;
+  float scale;
 } AllavaAttention;
 
 void allava_cpu_attention (AllavaCpu *cpu, const AllavaAttention *attention);
@@ -110,14 +108,14 @@ void allava_cpu_attention (AllavaCpu *cpu, const AllavaAttention *attention);
 /* ---- The rest -------------------------------------------------------------------------------- */
 
 /* Each of M rows of N: (x - mean) / sqrt (variance + eps) * weight + bias (population variance). */
-void allava_cpu_layer_norm (AllavaCpu   *cpu,
+void allava_cpu_layer_norm (AllavaCpu *cpu,
                             const float *x,
-                            size_t       m,
-                            size_t       n,
+                            size_t m,
+                            size_t n,
                             const float *weight, /* [n] */
                             const float *bias,   /* [n], or NULL */
-                            float        eps,
-                            float       *y);     /* may be x */
+                            float eps,
+                            float *y); /* may be x */
 
 /* Widens N values of DTYPE to f32, or rounds N floats (to nearest even) to DTYPE. */
 void allava_widen (const void *src, AllavaDtype dtype, size_t n, float *dst);

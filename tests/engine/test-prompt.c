@@ -30,7 +30,8 @@ set_up (Fixture *fixture, gconstpointer data)
   g_autoptr (GString) json =
       g_string_new ("{\"added_tokens\": [{\"id\": 256, \"content\": \"<|endoftext|>\", "
                     "\"special\": true}], \"pre_tokenizer\": {\"type\": "
-                    "\"ByteLevel\", \"add_prefix_space\": false}, \"decoder\": {\"type\": \"ByteLevel\"}, \"model\": "
+                    "\"ByteLevel\", \"add_prefix_space\": false}, \"decoder\": {\"type\": "
+                    "\"ByteLevel\"}, \"model\": "
                     "{\"type\": \"BPE\", \"merges\": [], \"vocab\": {");
   for (int byte = 0; byte < 256; byte++) {
     char symbol[7] = {0};
