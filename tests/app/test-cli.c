@@ -514,11 +514,18 @@ test_bench (void)
 
 /* ---- Ctrl+C ---------------------------------------------------------------------------------- */
 
+/* The beginning of a JPEG file that goes on and on: more comments than a pipe holds, so that it has
+ * been written only when the program is at work on it. */
 static void
-interrupt (GSubprocess *process)
+send_endless_picture (GSubprocess *process)
 {
-  g_usleep (G_USEC_PER_SEC / 2); /* until it waits for input */
-  g_subprocess_send_signal (process, SIGINT);
+  g_autoptr (GString) picture = g_string_new ("\xff\xd8");
+  for (int i = 0; i < 4; i++) {
+    g_string_append (picture, "\xff\xfe\xff\xff");
+    g_string_set_size (picture, picture->len + 0xffff - 2);
+  }
+  GOutputStream *input = g_subprocess_get_stdin_pipe (process);
+  g_assert_true (g_output_stream_write_all (input, picture->str, picture->len, NULL, NULL, NULL));
 }
 
 static void
@@ -526,20 +533,46 @@ test_interrupt_work (void)
 {
   g_auto (GStrv) words = split ("describe --model %m /dev/stdin");
   g_autoptr (GSubprocess) process = spawn (words);
-  interrupt (process);
+  send_endless_picture (process);
+  g_subprocess_send_signal (process, SIGINT);
   g_assert_true (g_subprocess_wait (process, NULL, NULL));
   g_auto (Run) result = finish (process, "", 0);
   g_assert_cmpint (result.status, ==, 130);
   g_assert_cmpstr (result.err, ==, "");
 }
 
+static gboolean
+send_interrupt_cb (gpointer user_data)
+{
+  g_subprocess_send_signal (user_data, SIGINT);
+  return G_SOURCE_CONTINUE;
+}
+
+static void
+ended_cb (GObject *process, GAsyncResult *result, gpointer user_data)
+{
+  g_assert_true (g_subprocess_wait_finish (G_SUBPROCESS (process), result, NULL));
+  *(gboolean *)user_data = TRUE;
+}
+
+/* Between questions it ends the program; a first one may still meet the end of the answer. */
 static void
 test_interrupt_prompt (void)
 {
-  g_auto (GStrv) words = split ("chat --model %m");
+  g_auto (GStrv) words = split ("chat --model %m --max-new-tokens 1");
   g_autoptr (GSubprocess) process = spawn (words);
-  interrupt (process);
-  g_assert_true (g_subprocess_wait (process, NULL, NULL));
+  GOutputStream *input = g_subprocess_get_stdin_pipe (process);
+  g_assert_true (g_output_stream_write_all (input, "Hello\n", 6, NULL, NULL, NULL));
+  char byte;
+  GInputStream *output = g_subprocess_get_stdout_pipe (process);
+  g_assert_cmpint (g_input_stream_read (output, &byte, 1, NULL, NULL), ==, 1);
+
+  gboolean ended = FALSE;
+  guint timer = g_timeout_add (100, send_interrupt_cb, process);
+  g_subprocess_wait_async (process, NULL, ended_cb, &ended);
+  while (!ended)
+    g_main_context_iteration (NULL, TRUE);
+  g_source_remove (timer);
   g_auto (Run) result = finish (process, "", 0);
   g_assert_cmpint (result.status, ==, -SIGINT);
 }
