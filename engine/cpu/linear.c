@@ -11,8 +11,11 @@ divide_up (size_t a, size_t b)
 /* ---- Few rows ---------------------------------------------------------------------------------
  */
 
-/* A task is a range of outputs of about this many bytes of weights: 10 microseconds or so. */
-#define STREAM_BYTES ((size_t)256 << 10)
+/* A task is a range of outputs: of at most this many bytes of weights, fewer where there would not
+ * be enough tasks to share. */
+#define STREAM_BYTES_MIN ((size_t)64 << 10)
+#define STREAM_BYTES_MAX ((size_t)1 << 20)
+#define STREAM_TASKS 16 /* for each thread, at least */
 #define STREAM_ALIGN 16 /* outputs: a task's y starts on a cache line of its own */
 
 /* Operations that write the same y, in order; done together for a range of outputs. */
@@ -20,7 +23,8 @@ typedef struct {
   size_t ops[OPS_MAX];
   size_t n_ops;
   size_t n_out;
-  size_t outputs; /* in a task */
+  size_t row_bytes; /* of weights for one output */
+  size_t outputs;   /* in a task */
   size_t n_tasks;
 } Chain;
 
@@ -57,24 +61,30 @@ stream_task (size_t index, int thread, gpointer data)
 }
 
 static void
+add_to_chain (StreamJob *job, size_t index)
+{
+  const AllavaLinear *op = &job->ops[index];
+  Chain *chain = find_chain (job, op->y);
+  g_assert (chain->n_ops == 0 || chain->n_out == op->matrix->n_out);
+  chain->n_out = op->matrix->n_out;
+  chain->row_bytes += op->matrix->n_in * allava_dtype_size (op->matrix->dtype);
+  chain->ops[chain->n_ops++] = index;
+}
+
+static void
 stream (AllavaCpu *cpu, const AllavaLinear *ops, size_t n_ops, size_t m)
 {
   StreamJob job = {cpu->kernels, ops, m};
-  for (size_t i = 0; i < n_ops; i++) {
-    Chain *chain = find_chain (&job, ops[i].y);
-    g_assert (chain->n_ops == 0 || chain->n_out == ops[i].matrix->n_out);
-    chain->n_out = ops[i].matrix->n_out;
-    chain->ops[chain->n_ops++] = i;
-  }
-  size_t n_tasks = 0;
+  size_t bytes = 0, n_tasks = 0;
+  for (size_t i = 0; i < n_ops; i++)
+    add_to_chain (&job, i);
+  for (size_t i = 0; i < job.n_chains; i++)
+    bytes += job.chains[i].n_out * job.chains[i].row_bytes;
+  bytes /= STREAM_TASKS * (size_t)allava_pool_get_threads (cpu->pool);
+  bytes = CLAMP (bytes, STREAM_BYTES_MIN, STREAM_BYTES_MAX);
   for (size_t i = 0; i < job.n_chains; i++) {
     Chain *chain = &job.chains[i];
-    size_t bytes = 0; /* of one output */
-    for (size_t j = 0; j < chain->n_ops; j++) {
-      const AllavaMatrix *matrix = ops[chain->ops[j]].matrix;
-      bytes += matrix->n_in * allava_dtype_size (matrix->dtype);
-    }
-    chain->outputs = MAX (1, STREAM_BYTES / MAX (1, bytes) / STREAM_ALIGN) * STREAM_ALIGN;
+    chain->outputs = MAX (1, bytes / MAX (1, chain->row_bytes) / STREAM_ALIGN) * STREAM_ALIGN;
     chain->n_tasks = divide_up (chain->n_out, chain->outputs);
     n_tasks += chain->n_tasks;
   }

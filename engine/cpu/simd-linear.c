@@ -31,146 +31,135 @@ activate_row (float *y, size_t n, AllavaActivation activation)
   }
 }
 
-/* ---- Few rows: the weights stream through the registers once ----------------------------------
- */
+/* ---- Few rows: weights stream through the registers once --------------------------------- */
 
-/* One row of x reads one row of weights at a time, which keeps to the order of memory. More rows
- * of x read several rows of weights side by side, so that each value of x serves several. */
-enum {
-  STREAM_R = 4,
-  STREAM_U = 4, /* sums side by side for one output, against the latency of addition */
-};
+/* Several rows of weights are read side by side, so that each value of x serves several. They lie
+ * far apart: each is then a stream of its own that follows the order of memory from row to row,
+ * and is fetched AHEAD bytes early, since the CPU's own prefetcher starts afresh in each page.
+ * Every dot product is formed in the same order whatever stands beside it. */
+enum { STREAM_R = 4, STREAM_UNROLL = 4, STREAM_AHEAD = 2048 };
 
-/* sums[r][i] = row r of W . row i of x. Each is formed in the same order whatever ROWS is. DTYPE,
- * ROWS, M and UNROLL are constants where this is used. Weights are fetched AHEAD bytes early: the
- * CPU's own prefetcher starts afresh in each page. */
+/* sums[r][i] += stream r of W * row i of x, lane by lane, for LEFT more values, at most LANES. */
+ALWAYS_INLINE void
+dot_step (const char *w,
+          AllavaDtype dtype,
+          size_t rows,
+          size_t apart,
+          const float *x,
+          size_t x_stride,
+          size_t m,
+          size_t left,
+          vf sums[STREAM_R][STREAM_M])
+{
+  vf values[STREAM_M];
+#pragma GCC unroll 4
+  for (size_t i = 0; i < m; i++) {
+    const float *p = x + i * x_stride;
+    values[i] = left >= LANES ? vf_load (p) : vf_load_some (p, left);
+  }
+#pragma GCC unroll 4
+  for (size_t r = 0; r < rows; r++) {
+    const char *p = w + r * apart;
+    vf weights = left >= LANES ? vf_load_as (p, dtype) : vf_load_some_as (p, left, dtype);
+#pragma GCC unroll 4
+    for (size_t i = 0; i < m; i++)
+      sums[r][i] = vf_fma (weights, values[i], sums[r][i]);
+  }
+}
+
+/* dots[r][i] = row r of W . row i of x; rows of W are APART bytes apart. DTYPE, ROWS and M are
+ * constants where this is used. */
 ALWAYS_INLINE void
 dot_rows (const char *w,
           AllavaDtype dtype,
           size_t rows,
-          size_t unroll,
-          size_t ahead,
+          size_t apart,
           const float *x,
           size_t x_stride,
           size_t m,
           size_t n_in,
-          float sums[STREAM_R][STREAM_M])
+          float dots[STREAM_R][STREAM_M])
 {
-  size_t size = dtype_size (dtype);
-  vf lanes[STREAM_R][STREAM_M][STREAM_U];
+  const size_t size = dtype_size (dtype), step = STREAM_UNROLL * LANES;
+  vf sums[STREAM_R][STREAM_M];
 #pragma GCC unroll 4
   for (size_t r = 0; r < rows; r++)
 #pragma GCC unroll 4
     for (size_t i = 0; i < m; i++)
-#pragma GCC unroll 4
-      for (size_t u = 0; u < unroll; u++)
-        lanes[r][i][u] = vf_set (0.f);
+      sums[r][i] = vf_set (0.f);
 
   size_t k = 0;
-  for (; k + STREAM_U * LANES <= n_in; k += STREAM_U * LANES) {
+  for (; k + step <= n_in; k += step) {
 #pragma GCC unroll 4
     for (size_t r = 0; r < rows; r++)
 #pragma GCC unroll 4
-      for (size_t byte = 0; byte < STREAM_U * LANES * size; byte += 64)
-        _mm_prefetch (w + (r * n_in + k) * size + byte + ahead, _MM_HINT_T0);
+      for (size_t byte = 0; byte < step * size; byte += 64)
+        _mm_prefetch (w + r * apart + k * size + byte + STREAM_AHEAD, _MM_HINT_T0);
 #pragma GCC unroll 4
-    for (size_t u = 0; u < STREAM_U; u++) {
-      size_t p = k + u * LANES;
-      vf values[STREAM_M];
-#pragma GCC unroll 4
-      for (size_t i = 0; i < m; i++)
-        values[i] = vf_load (x + i * x_stride + p);
-#pragma GCC unroll 4
-      for (size_t r = 0; r < rows; r++) {
-        vf weights = vf_load_as (w + (r * n_in + p) * size, dtype);
-#pragma GCC unroll 4
-        for (size_t i = 0; i < m; i++)
-          lanes[r][i][u % unroll] = vf_fma (weights, values[i], lanes[r][i][u % unroll]);
-      }
-    }
+    for (size_t p = k; p < k + step; p += LANES)
+      dot_step (w + p * size, dtype, rows, apart, x + p, x_stride, m, LANES, sums);
   }
-  for (; k < n_in; k += LANES) {
-    size_t left = n_in - k;
-#pragma GCC unroll 4
-    for (size_t r = 0; r < rows; r++) {
-      const char *p = w + (r * n_in + k) * size;
-      vf weights = left >= LANES ? vf_load_as (p, dtype) : vf_load_some_as (p, left, dtype);
-#pragma GCC unroll 4
-      for (size_t i = 0; i < m; i++) {
-        const float *q = x + i * x_stride + k;
-        vf values = left >= LANES ? vf_load (q) : vf_load_some (q, left);
-        lanes[r][i][0] = vf_fma (weights, values, lanes[r][i][0]);
-      }
-    }
-  }
+  for (; k < n_in; k += LANES)
+    dot_step (w + k * size, dtype, rows, apart, x + k, x_stride, m, n_in - k, sums);
+
 #pragma GCC unroll 4
   for (size_t r = 0; r < rows; r++)
 #pragma GCC unroll 4
-    for (size_t i = 0; i < m; i++) {
-      vf sum = lanes[r][i][0];
-#pragma GCC unroll 4
-      for (size_t u = 1; u < unroll; u++)
-        sum += lanes[r][i][u];
-      sums[r][i] = vf_sum (sum);
-    }
+    for (size_t i = 0; i < m; i++)
+      dots[r][i] = vf_sum (sums[r][i]);
 }
 
-/* Weights from ROW on, ROWS <= STREAM_R of them, with M <= STREAM_M rows of x from FIRST on. */
+/* ROWS <= STREAM_R outputs from ROW on, APART rows apart, of M <= STREAM_M rows of x from FIRST. */
 ALWAYS_INLINE void
 stream_group (const AllavaLinear *op,
               AllavaDtype dtype,
               size_t row,
               size_t rows,
-              size_t unroll,
-              size_t ahead,
+              size_t apart,
               size_t first,
               size_t m)
 {
   const AllavaMatrix *matrix = op->matrix;
-  const char *w = (const char *)matrix->data + row * matrix->n_in * dtype_size (dtype);
+  size_t row_bytes = matrix->n_in * dtype_size (dtype);
+  const char *w = (const char *)matrix->data + row * row_bytes;
   const float *x = op->x + first * op->x_stride;
-  float sums[STREAM_R][STREAM_M];
+  float dots[STREAM_R][STREAM_M];
 
-  dot_rows (w, dtype, rows, unroll, ahead, x, op->x_stride, m, matrix->n_in, sums);
-  for (size_t i = 0; i < m; i++) {
-    float *y = op->y + (first + i) * op->y_stride + row;
+  dot_rows (w, dtype, rows, apart * row_bytes, x, op->x_stride, m, matrix->n_in, dots);
+  for (size_t i = 0; i < m; i++)
     for (size_t r = 0; r < rows; r++) {
-      float sum = sums[r][i] + (matrix->bias != NULL ? matrix->bias[row + r] : 0.f);
-      y[r] = op->accumulate ? y[r] + sum : sum;
+      size_t column = row + r * apart;
+      float *y = op->y + (first + i) * op->y_stride + column;
+      float sum = dots[r][i] + (matrix->bias != NULL ? matrix->bias[column] : 0.f);
+      *y = op->accumulate ? *y + sum : sum;
     }
-  }
 }
 
+/* All rows of x. */
 ALWAYS_INLINE void
-stream_rows (const AllavaLinear *op, AllavaDtype dtype, size_t row, size_t rows, size_t m)
+stream_rows (
+    const AllavaLinear *op, AllavaDtype dtype, size_t m, size_t row, size_t rows, size_t apart)
 {
-  for (size_t first = 0; first < m; first += STREAM_M) {
-    size_t count = MIN (m - first, (size_t)STREAM_M);
-    if (count == 1)
-      stream_group (op, dtype, row, rows, 1, 2048, first, 1);
-    else if (count == 2)
-      stream_group (op, dtype, row, rows, 1, 2048, first, 2);
-#if defined(__AVX512F__)
-    else if (count == 3)
-      stream_group (op, dtype, row, rows, 1, 2048, first, 3);
-    else
-      stream_group (op, dtype, row, rows, 1, 2048, first, 4);
+  size_t i = 0;
+#ifdef __AVX512F__
+  for (; i + 4 <= m; i += 4)
+    stream_group (op, dtype, row, rows, apart, i, 4);
 #endif
-  }
+  for (; i + 2 <= m; i += 2)
+    stream_group (op, dtype, row, rows, apart, i, 2);
+  for (; i < m; i++)
+    stream_group (op, dtype, row, rows, apart, i, 1);
 }
 
 ALWAYS_INLINE void
 stream_dtype (const AllavaLinear *op, AllavaDtype dtype, size_t m, size_t start, size_t n)
 {
-  size_t r = 0;
-  if (m > 1)
-    for (; r + STREAM_R <= n; r += STREAM_R)
-      stream_rows (op, dtype, start + r, STREAM_R, m);
-  else
-    for (; r < n; r++)
-      stream_group (op, dtype, start + r, 1, STREAM_U, 4096, 0, 1);
-  for (; r < n; r++)
-    stream_rows (op, dtype, start + r, 1, m);
+  size_t apart = n / STREAM_R;
+  for (size_t r = 0; r < apart; r++)
+    stream_rows (op, dtype, m, start + r, STREAM_R, apart);
+  for (size_t r = STREAM_R * apart; r < n; r++)
+    for (size_t i = 0; i < m; i++)
+      stream_group (op, dtype, start + r, 1, 0, i, 1);
 }
 
 void

@@ -34,7 +34,7 @@ next_piece (Fetch *fetch, const void *idle)
   return piece;
 }
 
-/* ROWS, ADD and PAIRS are constants where this is used, so that the accumulators are registers. */
+/* ROWS and PAIRS are constants where this is used, so that the accumulators are registers. */
 ALWAYS_INLINE void
 multiply_tile (size_t rows,
                size_t k,
@@ -51,7 +51,7 @@ multiply_tile (size_t rows,
   for (size_t i = 0; i < rows; i++)
 #pragma GCC unroll 4
     for (size_t j = 0; j < NV; j++)
-      sums[i][j] = add ? vf_load (c + i * ldc + j * LANES) : vf_set (0.f);
+      sums[i][j] = vf_set (0.f);
 
   while (k > 0) {
     const char *piece = next_piece (fetch, b);
@@ -77,8 +77,10 @@ multiply_tile (size_t rows,
 #pragma GCC unroll 16
   for (size_t i = 0; i < rows; i++)
 #pragma GCC unroll 4
-    for (size_t j = 0; j < NV; j++)
-      vf_store (c + i * ldc + j * LANES, sums[i][j]);
+    for (size_t j = 0; j < NV; j++) {
+      float *p = c + i * ldc + j * LANES;
+      vf_store (p, add ? vf_add (vf_load (p), sums[i][j]) : sums[i][j]);
+    }
 }
 
 #if defined(__AVX512F__)
@@ -100,10 +102,7 @@ multiply_floats (size_t rows,
 {
 #define MULTIPLY(n)                                                                                \
   case n:                                                                                          \
-    if (add)                                                                                       \
-      multiply_tile (n, k, a, b, c, ldc, TRUE, FALSE, fetch);                                      \
-    else                                                                                           \
-      multiply_tile (n, k, a, b, c, ldc, FALSE, FALSE, fetch);                                     \
+    multiply_tile (n, k, a, b, c, ldc, add, FALSE, fetch);                                         \
     break;
   switch (rows) {
     FOR_EACH_ROWS (MULTIPLY)
