@@ -107,8 +107,13 @@ class CliAnswerer:
         return str(json.loads(said.splitlines()[0])["text"])
 
 
+_FADES = re.compile(r"fades from ((?:light )?\w+) to ((?:light )?\w+)")
+
+
 def phrases(text: str) -> list[str]:
-    return sorted(p for p in re.split(r", | and |: |\.", text.lower()) if p)
+    """The parts of a sentence, in an order of their own; a fading background may be told from either end."""
+    text = _FADES.sub(lambda m: "fades between " + "/".join(sorted(m.groups())), text.lower())
+    return sorted(p for p in re.split(r", | and |: |\.", text) if p)
 
 
 def is_right(turn: Turn, said: str) -> bool:

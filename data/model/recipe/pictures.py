@@ -15,7 +15,7 @@ from typing import Any
 from PIL import Image
 
 from .draw import draw
-from .evaluate import ASKS, TorchAnswerer, is_right
+from .evaluate import ASKS, TorchAnswerer, is_right, phrases
 from .questions import Turn, kind
 from .scene import Ground, Scene, Thing, pick_scene
 
@@ -27,13 +27,15 @@ MOST_BYTES = 18_000
 def key_words(turn: Turn, scene: Scene) -> list[str]:
     """The words that a right answer must contain, whatever its case."""
     if turn.skill in ("yes", "no"):
-        return [turn.skill]
+        return [f"{turn.skill.capitalize()},"]
     if turn.skill in ("describe", "describe briefly") and len(scene.things) == 1:
         place = [scene.things[0].place] if turn.skill == "describe" else []
         return [kind(scene.things[0]), *place, *scene.ground.colours]
     if turn.skill == "cannot tell":
         return ["cannot tell"]
-    return [turn.answer.rstrip(".")]
+    if "fades from" in turn.answer:
+        return ["fades from", *scene.ground.colours]
+    return phrases(turn.answer)
 
 
 def _save(image: Image.Image, path: Path) -> None:

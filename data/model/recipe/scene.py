@@ -110,6 +110,7 @@ def _far(a: Rgb, b: Rgb) -> bool:
 
 
 def _pick_ground(rng: random.Random) -> Ground:
+    # A fading background starts at the top or the left, as people would tell it.
     kind = rng.choices(("plain", "gradient", "speckled"), (0.6, 0.25, 0.15))[0]
     first = rng.choices(("white", rng.choice(GROUND_NAMES)), (0.25, 0.75))[0]
     names = [first]
@@ -120,7 +121,7 @@ def _pick_ground(rng: random.Random) -> Ground:
         if name != first and _far(rgb, rgbs[0]):
             names.append(name)
             rgbs.append(rgb)
-    return Ground(kind, tuple(names), tuple(rgbs), rng.choice((0, 90, 180, 270, 45, 135)))
+    return Ground(kind, tuple(names), tuple(rgbs), rng.choice((0, 90, 0, 90, 45, 135)))
 
 
 def _third(f: float) -> int | None:
