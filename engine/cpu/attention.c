@@ -11,8 +11,7 @@ typedef struct {
   size_t n_keys;   /* that the query sees */
 } AttentionJob;
 
-/* ---- Many queries -----------------------------------------------------------------------------
- */
+/* ---- Many queries ---------------------------------------------------------------------------- */
 
 static void
 attend_task (size_t index, int thread, gpointer data)
@@ -35,8 +34,7 @@ attend_many (AllavaCpu *cpu, const AllavaAttention *attention)
   allava_pool_run (cpu->pool, n_blocks * attention->n_heads, attend_task, &job);
 }
 
-/* ---- One query --------------------------------------------------------------------------------
- */
+/* ---- One query ------------------------------------------------------------------------------- */
 
 #define KEYS_MIN 256 /* of one task, where few heads are split over their keys */
 #define TASKS_WANTED 64

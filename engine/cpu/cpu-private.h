@@ -52,7 +52,7 @@ typedef struct {
   /* Outputs [start, start + n) of one product of at most ALLAVA_STREAM_ROWS rows. */
   void (*stream) (const AllavaLinear *op, size_t m, size_t start, size_t n);
 
-  /* Words of rows of X (K values each) to PACKED rows, ALLAVA_BLOCK_WORDS apart. */
+  /* K <= ALLAVA_BLOCK_WORDS values of x to words, or twice as many to PAIRS. */
   void (*pack_row) (const float *x, size_t k, gboolean pairs, uint32_t *packed);
 
   /* Outputs [start, start + n) of rows [row, row + packed->m) of OP. */
@@ -93,8 +93,9 @@ extern const AllavaKernels allava_kernels_avx512_bf16;
 void allava_widen_plainly (const void *src, AllavaDtype dtype, size_t n, float *dst);
 void allava_narrow_plainly (const float *src, AllavaDtype dtype, size_t n, void *dst);
 
-/* The union of the packed activations' blocks that fit in the shared buffer. */
-#define ALLAVA_PACKED_WORDS ((size_t)4 << 20) /* 16 MiB */
+/* What all threads share: packed activations, 16 MiB at a time, and parts of softmaxes. */
+#define ALLAVA_PACKED_WORDS ((size_t)4 << 20)
+#define ALLAVA_PARTIALS 128
 
 struct _AllavaCpu {
   AllavaPool *pool;
@@ -106,5 +107,3 @@ struct _AllavaCpu {
   AllavaPartial *partials; /* [ALLAVA_PARTIALS] */
   size_t mapped;           /* bytes of all three, one mapping */
 };
-
-#define ALLAVA_PARTIALS 128

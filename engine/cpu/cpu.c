@@ -3,8 +3,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* ---- The context ------------------------------------------------------------------------------
- */
+/* ---- The context ----------------------------------------------------------------------------- */
 
 static const AllavaKernels *
 kernels_for (AllavaIsa isa)
@@ -91,8 +90,7 @@ allava_cpu_get_isa (AllavaCpu *cpu)
   return cpu->isa;
 }
 
-/* ---- Layer norm -------------------------------------------------------------------------------
- */
+/* ---- Layer norm ------------------------------------------------------------------------------ */
 
 typedef struct {
   const AllavaKernels *kernels;
@@ -131,8 +129,7 @@ allava_cpu_layer_norm (AllavaCpu *cpu,
   allava_pool_run (cpu->pool, (m + NORM_ROWS - 1) / NORM_ROWS, layer_norm_task, &norm);
 }
 
-/* ---- Bandwidth --------------------------------------------------------------------------------
- */
+/* ---- Bandwidth ------------------------------------------------------------------------------- */
 
 typedef struct {
   const AllavaKernels *kernels;

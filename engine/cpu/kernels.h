@@ -76,7 +76,8 @@ typedef struct {
 
 /* Computes N_OPS products of M rows each, as one parallel job: q, k, v and fc1 of a Phi layer read
  * the same x; dense and fc2 both add to the same y (same n_out: then done in the order given).
- * M = 1 streams the weights at memory speed. Any n_in, n_out and m >= 1. */
+ * M = 1 streams the weights at memory speed. Any n_in, n_out and m >= 1. A row's result does not
+ * depend on the other rows, except that up to 8 rows are summed in another order than more. */
 void allava_cpu_linear (AllavaCpu *cpu, const AllavaLinear *ops, size_t n_ops, size_t m);
 
 /* ---- Attention ------------------------------------------------------------------------------- */

@@ -8,8 +8,7 @@ divide_up (size_t a, size_t b)
   return (a + b - 1) / b;
 }
 
-/* ---- Few rows ---------------------------------------------------------------------------------
- */
+/* ---- Few rows -------------------------------------------------------------------------------- */
 
 /* A task is a range of outputs: of at most this many bytes of weights, fewer where there would not
  * be enough tasks to share. */
@@ -91,8 +90,7 @@ stream (AllavaCpu *cpu, const AllavaLinear *ops, size_t n_ops, size_t m)
   allava_pool_run (cpu->pool, n_tasks, stream_task, &job);
 }
 
-/* ---- Many rows --------------------------------------------------------------------------------
- */
+/* ---- Many rows ------------------------------------------------------------------------------- */
 
 /* Operations that read the same x. */
 typedef struct {

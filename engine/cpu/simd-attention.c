@@ -19,8 +19,7 @@ visible_keys (const AllavaAttention *attention, size_t i)
                            : attention->n_keys;
 }
 
-/* ---- Many queries: blocks of scores -----------------------------------------------------------
- */
+/* ---- Many queries: blocks of scores ---------------------------------------------------------- */
 
 /* The running softmax of each query. */
 typedef struct {
@@ -160,10 +159,9 @@ attend_many (
   }
 }
 
-/* ---- One query: the cache streams through once ------------------------------------------------
- */
+/* ---- One query: the cache streams through once ----------------------------------------------- */
 
-enum { KEYS = 64, DIM_VECTORS = ALLAVA_HEAD_DIM_MAX / LANES };
+enum { KEYS = 64 }; /* whose scores are formed before their values are added */
 
 ALWAYS_INLINE float
 dot_key (const char *key, AllavaDtype dtype, const float *query, size_t dim)

@@ -31,7 +31,7 @@ activate_row (float *y, size_t n, AllavaActivation activation)
   }
 }
 
-/* ---- Few rows: weights stream through the registers once --------------------------------- */
+/* ---- Few rows: weights stream through the registers once ------------------------------------- */
 
 /* Several rows of weights are read side by side, so that each value of x serves several. They lie
  * far apart: each is then a stream of its own that follows the order of memory from row to row,
@@ -175,8 +175,7 @@ stream_linear (const AllavaLinear *op, size_t m, size_t start, size_t n)
     activate_row (op->y + i * op->y_stride + start, n, op->activation);
 }
 
-/* ---- Many rows: packed blocks ------------------------------------------------------------------
- */
+/* ---- Many rows: packed blocks ---------------------------------------------------------------- */
 
 void
 pack_activations (const float *x, size_t k, gboolean pairs, uint32_t *packed)

@@ -27,9 +27,8 @@ first_sibling (int cpu, const cpu_set_t *mask)
   return cpu;
 }
 
-/* CPUs' worth of time that one cgroup's cpu.max ("quota period", or "max period") grants. */
-static int
-read_quota (const char *dir, int limit)
+int
+allava_topology_read_quota (const char *dir, int limit)
 {
   g_autofree char *path = g_build_filename (dir, "cpu.max", NULL);
   g_autofree char *text = NULL;
@@ -54,7 +53,7 @@ read_quotas (int limit)
   g_autofree char *group = g_strndup (start, strcspn (start, "\n"));
   while (TRUE) {
     g_autofree char *dir = g_build_filename ("/sys/fs/cgroup", group, NULL);
-    limit = read_quota (dir, limit);
+    limit = allava_topology_read_quota (dir, limit);
     char *slash = strrchr (group, '/');
     if (slash == NULL)
       return limit;

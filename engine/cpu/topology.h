@@ -7,3 +7,7 @@ typedef struct {
 } AllavaTopology;
 
 AllavaTopology allava_topology_read (void); /* at least 1 of each */
+
+/* How many CPUs' worth of time the cgroup in DIR grants by its cpu.max ("QUOTA PERIOD", or "max
+ * PERIOD"), rounded up; at most LIMIT. */
+int allava_topology_read_quota (const char *dir, int limit);

@@ -30,8 +30,7 @@ now (void)
   return (double)g_get_monotonic_time () * 1e-6;
 }
 
-/* ---- Peaks ------------------------------------------------------------------------------------
- */
+/* ---- Peaks ----------------------------------------------------------------------------------- */
 
 #define PEAK_STEPS 4000000
 
@@ -83,8 +82,7 @@ measure_peak (AllavaPool *pool, AllavaTaskFunc func, double flops)
   return (double)threads * PEAK_STEPS * 12. * flops / (now () - start) * 1e-9;
 }
 
-/* ---- Data -------------------------------------------------------------------------------------
- */
+/* ---- Data ------------------------------------------------------------------------------------ */
 
 static void *
 random_values (AllavaDtype dtype, size_t n)
@@ -102,8 +100,7 @@ random_values (AllavaDtype dtype, size_t n)
   return data;
 }
 
-/* ---- Many rows --------------------------------------------------------------------------------
- */
+/* ---- Many rows ------------------------------------------------------------------------------- */
 
 typedef struct {
   const char *name;
@@ -202,8 +199,7 @@ bench_multiply (AllavaIsa isa)
     bench_multiply_shape (isa, &shapes[i]);
 }
 
-/* ---- Few rows ---------------------------------------------------------------------------------
- */
+/* ---- Few rows -------------------------------------------------------------------------------- */
 
 /* One layer's products of M rows over and over in a buffer too large for any cache: q, k, v and
  * fc1, then dense and fc2. */
@@ -263,8 +259,7 @@ bench_stream (AllavaIsa isa)
   allava_cpu_free (cpu);
 }
 
-/* ---- Attention --------------------------------------------------------------------------------
- */
+/* ---- Attention ------------------------------------------------------------------------------- */
 
 static void
 bench_attention_shape (AllavaCpu *cpu,
@@ -331,8 +326,7 @@ bench_attention (AllavaIsa isa)
   allava_cpu_free (cpu);
 }
 
-/* ---- The program ------------------------------------------------------------------------------
- */
+/* ---- The program ----------------------------------------------------------------------------- */
 
 static AllavaIsa
 parse_isa (void)

@@ -3,6 +3,8 @@
 
 #include "kernels.h"
 #include <math.h>
+#include <stdio.h>
+#include <sys/resource.h>
 
 /* Calls FUNC with a context of each instruction set that this machine has. */
 static inline void
@@ -36,4 +38,25 @@ store_as (AllavaDtype dtype, float *x, size_t n, size_t offset)
   allava_narrow (x, dtype, n, data + offset);
   allava_widen (data + offset, dtype, n, x);
   return data;
+}
+
+/* Runs FAIL in a process of its own that may map no more than EXTRA bytes beyond what it has. */
+static inline void
+run_short_of_memory (size_t extra, void (*fail) (void))
+{
+  g_autofree char *text = NULL;
+  size_t pages;
+  g_assert_true (g_file_get_contents ("/proc/self/statm", &text, NULL, NULL));
+  g_assert_cmpint (sscanf (text, "%zu", &pages), ==, 1);
+  if (pages > (size_t)1 << 28) {
+    g_test_skip ("a sanitizer has mapped terabytes");
+  } else if (g_test_subprocess ()) {
+    rlim_t bytes = pages * 4096 + extra;
+    struct rlimit limit = {bytes, bytes};
+    g_assert_cmpint (setrlimit (RLIMIT_AS, &limit), ==, 0);
+    fail ();
+  } else {
+    g_test_trap_subprocess (NULL, 0, 0);
+    g_test_trap_assert_passed ();
+  }
 }

@@ -3,8 +3,7 @@
 #include <float.h>
 #include <string.h>
 
-/* ---- Layer norm -------------------------------------------------------------------------------
- */
+/* ---- Layer norm ------------------------------------------------------------------------------ */
 
 static void
 check_norm_size (AllavaCpu *cpu, GRand *rand, size_t m, size_t n, float offset)
@@ -52,8 +51,7 @@ test_norm (void)
   for_each_isa (2, FALSE, check_norm);
 }
 
-/* ---- Conversions ------------------------------------------------------------------------------
- */
+/* ---- Conversions ----------------------------------------------------------------------------- */
 
 static double
 reference_f16 (uint16_t h)
@@ -202,8 +200,7 @@ test_conversion_lengths (void)
     }
 }
 
-/* ---- The context ------------------------------------------------------------------------------
- */
+/* ---- The context ----------------------------------------------------------------------------- */
 
 static void
 test_refuses (void)
@@ -214,6 +211,20 @@ test_refuses (void)
   g_clear_error (&error);
   g_assert_null (allava_cpu_new (allava_isa_detect (), -3, FALSE, &error));
   g_assert_error (error, ALLAVA_ERROR, ALLAVA_ERROR_INPUT);
+}
+
+static void
+start_without_memory (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_assert_null (allava_cpu_new (allava_isa_detect (), 1, FALSE, &error));
+  g_assert_error (error, ALLAVA_ERROR, ALLAVA_ERROR_MEMORY);
+}
+
+static void
+test_no_memory (void)
+{
+  run_short_of_memory ((size_t)8 << 20, start_without_memory);
 }
 
 static void
@@ -249,6 +260,7 @@ main (int argc, char **argv)
   g_test_add_func ("/cpu/conversions", test_conversions);
   g_test_add_func ("/cpu/conversion-lengths", test_conversion_lengths);
   g_test_add_func ("/cpu/refuses", test_refuses);
+  g_test_add_func ("/cpu/no-memory", test_no_memory);
   g_test_add_func ("/cpu/bandwidth", test_bandwidth);
   return g_test_run ();
 }

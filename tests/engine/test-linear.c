@@ -354,6 +354,44 @@ test_extremes (void)
   for_each_isa (1, FALSE, check_extremes);
 }
 
+/* A row comes out the same, to the bit, whatever other rows are computed with it: FEW is the first
+ * part of MANY. */
+static void
+check_rows_alone (AllavaCpu *cpu, GRand *rand, size_t few, size_t many)
+{
+  for (size_t d = 0; d < G_N_ELEMENTS (dtypes); d++) {
+    Case c;
+    case_init (&c, rand, dtypes[d], many, 75, 1100);
+    c.op.activation = ALLAVA_ACTIVATION_GELU_TANH;
+    g_autofree float *y = g_memdup2 (c.y, many * c.op.y_stride * sizeof (float));
+    c.op.y = c.y;
+    allava_cpu_linear (cpu, &c.op, 1, many);
+    c.op.y = y;
+    allava_cpu_linear (cpu, &c.op, 1, few);
+    for (size_t i = 0; i < few; i++)
+      g_assert_cmpmem (y + i * c.op.y_stride, 75 * sizeof *y, c.y + i * c.op.y_stride,
+                       75 * sizeof *y);
+    case_clear (&c);
+  }
+}
+
+static void
+check_rows (AllavaCpu *cpu)
+{
+  GRand *rand = g_rand_new_with_seed (7);
+  for (size_t few = 1; few < 8; few++)
+    check_rows_alone (cpu, rand, few, 8);
+  for (size_t few = 9; few < 30; few += 4)
+    check_rows_alone (cpu, rand, few, 45);
+  g_rand_free (rand);
+}
+
+static void
+test_rows (void)
+{
+  for_each_isa (2, TRUE, check_rows);
+}
+
 /* The same bits whatever the number of threads. */
 static void
 test_threads (void)
@@ -392,6 +430,7 @@ main (int argc, char **argv)
   g_test_add_func ("/linear/many", test_many);
   g_test_add_func ("/linear/activations", test_activations);
   g_test_add_func ("/linear/extremes", test_extremes);
+  g_test_add_func ("/linear/rows", test_rows);
   g_test_add_func ("/linear/threads", test_threads);
   return g_test_run ();
 }

@@ -1,4 +1,6 @@
-#include "kernels.h"
+#include "cpu-testing.h"
+#include "topology.h"
+#include <glib/gstdio.h>
 #include <sched.h>
 #include <string.h>
 
@@ -139,6 +141,50 @@ test_default (void)
   g_assert_cmpint (sched_setaffinity (0, sizeof mask, &mask), ==, 0);
 }
 
+static void
+check_quota (const char *dir, const char *text, int expected)
+{
+  g_autofree char *path = g_build_filename (dir, "cpu.max", NULL);
+  g_assert_true (g_file_set_contents (path, text, -1, NULL));
+  g_assert_cmpint (allava_topology_read_quota (dir, 8), ==, expected);
+  g_unlink (path);
+}
+
+/* A container's quota, rounded up; what cannot be read is no limit. */
+static void
+test_quota (void)
+{
+  g_autofree char *dir = g_dir_make_tmp ("allava-XXXXXX", NULL);
+  check_quota (dir, "max 100000\n", 8);
+  check_quota (dir, "200000 100000\n", 2);
+  check_quota (dir, "150000 100000\n", 2);
+  check_quota (dir, "1000 100000\n", 1);
+  check_quota (dir, "9223372036854775807 1\n", 8);
+  check_quota (dir, "-1 100000\n", 8);
+  check_quota (dir, "100000 0\n", 8);
+  check_quota (dir, "", 8);
+  g_assert_cmpint (allava_topology_read_quota (dir, 3), ==, 3);
+  g_rmdir (dir);
+}
+
+static void
+start_too_many (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_assert_null (allava_pool_new (1000, &error));
+  g_assert_error (error, ALLAVA_ERROR, ALLAVA_ERROR_MEMORY);
+  AllavaPool *pool = allava_pool_new (2, NULL); /* what was started before has ended */
+  check_job (pool, 10);
+  allava_pool_free (pool);
+}
+
+/* Threads that cannot be started are an error, not a hang. */
+static void
+test_no_memory (void)
+{
+  run_short_of_memory ((size_t)256 << 20, start_too_many);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -149,5 +195,7 @@ main (int argc, char **argv)
   g_test_add_func ("/pool/free-idle", test_free_idle);
   g_test_add_func ("/pool/refuses", test_refuses);
   g_test_add_func ("/pool/default", test_default);
+  g_test_add_func ("/pool/quota", test_quota);
+  g_test_add_func ("/pool/no-memory", test_no_memory);
   return g_test_run ();
 }
