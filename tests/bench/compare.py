@@ -107,7 +107,8 @@ def best(rounds):
 def compare(args, peer_dtype):
     """Rounds of transformers in one dtype and Allava in f32 and bf16, in turn."""
     peer = subprocess.Popen(
-        [sys.executable, __file__, "--peer", peer_dtype, "--threads", str(args.threads), "--repeat", str(args.repeat)],
+        [sys.executable, __file__, "--peer", peer_dtype, "--threads", str(args.threads),
+         "--repeat", str(args.repeat)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert peer.stdout.readline().strip() == "ready"
     rounds = {f"transformers {peer_dtype}": [], "allava f32": [], "allava bf16": []}
