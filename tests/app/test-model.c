@@ -42,13 +42,12 @@ answer (const char *path, const char *question)
   return g_string_free (text, FALSE);
 }
 
-/* Whether WORD stands in TEXT by itself, in any case. */
 static gboolean
-has_word (const char *text, const char *word)
+holds (const char *text, const char *words)
 {
-  g_autofree char *quoted = g_regex_escape_string (word, -1);
-  g_autofree char *pattern = g_strdup_printf ("\\b%s\\b", quoted);
-  return g_regex_match_simple (pattern, text, G_REGEX_CASELESS, 0);
+  g_autofree char *folded_text = g_utf8_casefold (text, -1);
+  g_autofree char *folded_words = g_utf8_casefold (words, -1);
+  return strstr (folded_text, folded_words) != NULL;
 }
 
 static void
@@ -60,7 +59,7 @@ test_case (gconstpointer data)
   g_autofree char *text = answer (path, expected->question);
   g_test_message ("%s: %s %s", expected->file, expected->question, text);
   for (char **word = expected->words; *word != NULL; word++)
-    g_assert_true (has_word (text, *word));
+    g_assert_true (holds (text, *word));
 }
 
 static void
