@@ -328,15 +328,15 @@ bench_attention (AllavaIsa isa)
 
 /* ---- The program ----------------------------------------------------------------------------- */
 
+/* ALLAVA_ISA_NONE where the machine lacks it or the name is unknown. */
 static AllavaIsa
 parse_isa (void)
 {
-  AllavaIsa detected = allava_isa_detect ();
-  if (g_strcmp0 (isa_name, "avx2") == 0)
-    return MIN (detected, ALLAVA_ISA_AVX2);
-  if (g_strcmp0 (isa_name, "avx512") == 0)
-    return MIN (detected, ALLAVA_ISA_AVX512);
-  return detected;
+  const char *names[] = {"", "avx2", "avx512", "avx512-bf16"};
+  for (AllavaIsa isa = ALLAVA_ISA_AVX2; isa <= allava_isa_detect (); isa++)
+    if (isa_name != NULL && g_str_equal (isa_name, names[isa]))
+      return isa;
+  return isa_name == NULL ? allava_isa_detect () : ALLAVA_ISA_NONE;
 }
 
 static void
