@@ -1,5 +1,6 @@
 /* session.c - one conversation's computations: what of a prompt is new, images' features, decoding.
  */
+#include "layout.h"
 #include "model.h"
 #include "prompt.h"
 #include "sampler.h"
@@ -155,129 +156,41 @@ get_features (AllavaSession *session,
 
 /* ---- What of a prompt is new ----------------------------------------------------------------- */
 
-/* A prompt laid out by positions: the key of each says what stands there, and two equal keys are
- * computed alike. Tokens have their id, the I-th position of an image a negative number. */
-typedef struct {
-  GArray *keys;     /* int64_t, [positions] */
-  GArray *segments; /* AllavaSegment, with offsets of KEYS' positions kept apart: see segment_ids */
-  GArray *ids;      /* int32_t, the ids of all text segments in a row */
-} Layout;
-
-static void
-layout_clear (Layout *layout)
-{
-  g_clear_pointer (&layout->keys, g_array_unref);
-  g_clear_pointer (&layout->segments, g_array_unref);
-  g_clear_pointer (&layout->ids, g_array_unref);
-}
-
-static void
-layout_image (Layout *layout, const Features *features, size_t n)
-{
-  AllavaSegment segment = {.features = features->data, .n = n};
-  g_array_append_val (layout->segments, segment);
-  for (size_t i = 0; i < n; i++) {
-    int64_t key = -(int64_t)(features->number * n + i + 1);
-    g_array_append_val (layout->keys, key);
-  }
-}
-
-static void
-layout_id (Layout *layout, int32_t id)
-{
-  int64_t key = id;
-  g_array_append_val (layout->keys, key);
-  g_array_append_val (layout->ids, id);
-  GArray *segments = layout->segments;
-  AllavaSegment *last =
-      segments->len > 0 ? &g_array_index (segments, AllavaSegment, segments->len - 1) : NULL;
-  if (last != NULL && last->features == NULL) {
-    last->n++;
-    return;
-  }
-  AllavaSegment segment = {.offset = layout->ids->len - 1, .n = 1};
-  g_array_append_val (segments, segment);
-}
-
-/* Text segments get their ids once these no longer move; their offset has done its work. */
-static void
-layout_settle (Layout *layout)
-{
-  for (guint i = 0; i < layout->segments->len; i++) {
-    AllavaSegment *segment = &g_array_index (layout->segments, AllavaSegment, i);
-    if (segment->features != NULL)
-      continue;
-    segment->ids = &g_array_index (layout->ids, int32_t, segment->offset);
-    segment->offset = 0;
-  }
-}
-
 static gboolean
-layout_init (Layout *layout,
-             AllavaSession *session,
-             const AllavaPrompt *prompt,
-             GCancellable *cancellable,
-             GError **error)
+lay_out (AllavaLayout *layout,
+         AllavaSession *session,
+         const AllavaPrompt *prompt,
+         GCancellable *cancellable,
+         GError **error)
 {
   uint64_t before = session->clock;
-  *layout = (Layout){g_array_new (FALSE, FALSE, sizeof (int64_t)),
-                     g_array_new (FALSE, FALSE, sizeof (AllavaSegment)),
-                     g_array_new (FALSE, FALSE, sizeof (int32_t))};
+  allava_layout_init (layout);
   for (guint i = 0; i < prompt->items->len; i++) {
     const AllavaPromptItem *item = &g_array_index (prompt->items, AllavaPromptItem, i);
     if (item->picture == NULL) {
-      layout_id (layout, item->id);
+      allava_layout_add_id (layout, item->id);
       continue;
     }
     Features *features = get_features (session, item->picture, cancellable, error);
     if (features == NULL)
       return FALSE;
-    layout_image (layout, features, session->model->config.image_positions);
+    allava_layout_add_image (layout, features->data, features->number,
+                             session->model->config.image_positions);
   }
-  layout_settle (layout);
+  allava_layout_settle (layout);
   evict_features (session, before);
   return TRUE;
-}
-
-/* How many leading positions the KV cache holds already. The last is always computed: its logits
- * are wanted. */
-static size_t
-count_reused (const AllavaSession *session, const Layout *layout)
-{
-  size_t n = MIN (session->keys->len, layout->keys->len - 1), i = 0;
-  while (i < n &&
-         g_array_index (session->keys, int64_t, i) == g_array_index (layout->keys, int64_t, i))
-    i++;
-  return i;
-}
-
-/* Leaves out the first N positions. */
-static void
-layout_skip (Layout *layout, size_t n)
-{
-  while (n > 0) {
-    AllavaSegment *segment = &g_array_index (layout->segments, AllavaSegment, 0);
-    size_t part = MIN (n, segment->n);
-    if (segment->ids != NULL)
-      segment->ids += part;
-    else
-      segment->offset += part;
-    segment->n -= part;
-    n -= part;
-    if (segment->n == 0)
-      g_array_remove_index (layout->segments, 0);
-  }
 }
 
 /* Computes what is new of LAYOUT. The keys are right at every moment, also after a failure. */
 static gboolean
 prefill (AllavaSession *session,
-         Layout *layout,
+         AllavaLayout *layout,
          size_t reused,
          GCancellable *cancellable,
          GError **error)
 {
-  layout_skip (layout, reused);
+  allava_layout_skip (layout, reused);
   g_array_set_size (session->keys, reused);
   if (!session->model->backend->prefill (session->backend,
                                          (const AllavaSegment *)layout->segments->data,
@@ -384,12 +297,12 @@ ms_since (int64_t start)
 
 /* From a laid-out prompt to the answer's end. */
 static gboolean
-answer (Generation *generation, Layout *layout, GError **error)
+answer (Generation *generation, AllavaLayout *layout, GError **error)
 {
   AllavaSession *session = generation->session;
   AllavaGenerateResult *result = generation->result;
   int64_t start = g_get_monotonic_time ();
-  result->reused_positions = count_reused (session, layout);
+  result->reused_positions = allava_layout_count_known (layout, session->keys);
   gboolean ok =
       prefill (session, layout, result->reused_positions, generation->options->cancellable, error);
   result->prefill_ms = ms_since (start);
@@ -415,13 +328,13 @@ static gboolean
 generate (Generation *generation, const AllavaPrompt *prompt, GError **error)
 {
   AllavaSession *session = generation->session;
-  Layout layout;
+  AllavaLayout layout;
   int64_t start = g_get_monotonic_time ();
   int32_t n_features = session->n_features;
-  gboolean ok = layout_init (&layout, session, prompt, generation->options->cancellable, error);
+  gboolean ok = lay_out (&layout, session, prompt, generation->options->cancellable, error);
   generation->result->vision_ms = session->n_features != n_features ? ms_since (start) : 0;
   ok = ok && answer (generation, &layout, error);
-  layout_clear (&layout);
+  allava_layout_clear (&layout);
   return ok;
 }
 
@@ -471,7 +384,7 @@ static gboolean
 trace_images (AllavaSession *session,
               const AllavaPrompt *prompt,
               const AllavaTrace *trace,
-              Layout *layout,
+              AllavaLayout *layout,
               GPtrArray *owned,
               GError **error)
 {
@@ -479,16 +392,16 @@ trace_images (AllavaSession *session,
   for (guint i = 0; i < prompt->items->len; i++) {
     const AllavaPromptItem *item = &g_array_index (prompt->items, AllavaPromptItem, i);
     if (item->picture == NULL) {
-      layout_id (layout, item->id);
+      allava_layout_add_id (layout, item->id);
       continue;
     }
-    Features features = {.data = encode (session, item->picture, index++, trace, NULL, error)};
-    if (features.data == NULL)
+    gpointer data = encode (session, item->picture, index++, trace, NULL, error);
+    if (data == NULL)
       return FALSE;
-    g_ptr_array_add (owned, features.data);
-    layout_image (layout, &features, session->model->config.image_positions);
+    g_ptr_array_add (owned, data);
+    allava_layout_add_image (layout, data, index, session->model->config.image_positions);
   }
-  layout_settle (layout);
+  allava_layout_settle (layout);
   return TRUE;
 }
 
@@ -509,17 +422,16 @@ allava_session_trace (AllavaSession *session,
   if (!allava_prompt_build (&prompt, &rules, turns, n_turns, error))
     return FALSE;
   AllavaTrace trace = {tensor_func, user_data};
-  Layout layout = {g_array_new (FALSE, FALSE, sizeof (int64_t)),
-                   g_array_new (FALSE, FALSE, sizeof (AllavaSegment)),
-                   g_array_new (FALSE, FALSE, sizeof (int32_t))};
+  AllavaLayout layout;
   g_autoptr (GPtrArray) owned =
       g_ptr_array_new_with_free_func ((GDestroyNotify)model->backend->features_free);
+  allava_layout_init (&layout);
   g_array_set_size (session->keys, 0); /* the cache is overwritten */
   gboolean ok =
       trace_images (session, &prompt, &trace, &layout, owned, error) &&
       model->backend->prefill (session->backend, (const AllavaSegment *)layout.segments->data,
                                layout.segments->len, 0, &trace, NULL, error);
-  layout_clear (&layout);
+  allava_layout_clear (&layout);
   allava_prompt_clear (&prompt);
   return ok;
 }

@@ -9,8 +9,8 @@ has_f16c (void)
   return __get_cpuid (1, &a, &b, &c, &d) && (c & bit_F16C);
 }
 
-AllavaIsa
-allava_isa_detect (void)
+static AllavaIsa
+detect (void)
 {
   __builtin_cpu_init ();
   if (!__builtin_cpu_supports ("avx2") || !__builtin_cpu_supports ("fma") || !has_f16c ())
@@ -19,6 +19,16 @@ allava_isa_detect (void)
       !__builtin_cpu_supports ("avx512vl") || !__builtin_cpu_supports ("avx512dq"))
     return ALLAVA_ISA_AVX2;
   return __builtin_cpu_supports ("avx512bf16") ? ALLAVA_ISA_AVX512_BF16 : ALLAVA_ISA_AVX512;
+}
+
+/* Asked once: a virtual machine traps cpuid, which then takes microseconds. */
+AllavaIsa
+allava_isa_detect (void)
+{
+  static gsize known; /* the answer + 1 */
+  if (g_once_init_enter (&known))
+    g_once_init_leave (&known, detect () + 1);
+  return known - 1;
 }
 
 const char *

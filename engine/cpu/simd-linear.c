@@ -2,7 +2,10 @@
 #include "simd-math.h"
 #include "simd-multiply.h"
 
-enum { STREAM_R = 4 }; /* rows of weights read side by side */
+#ifndef SR
+#define SR 4
+#endif
+enum { STREAM_R = SR }; /* rows of weights read side by side */
 
 /* y[0 .. n) = activation (y) */
 ALWAYS_INLINE void
@@ -38,6 +41,15 @@ activate_row (float *y, size_t n, AllavaActivation activation)
 
 /* sums[r][i] = row r of W . row i of x. Each sum is formed in the same order whatever ROWS and M
  * are, which are constants where this is used. */
+#ifndef SU
+#define SU 4
+#endif
+#ifndef PF
+#define PF 4096
+#endif
+#ifndef HINT
+#define HINT _MM_HINT_T0
+#endif
 ALWAYS_INLINE void
 dot_rows (const char *w,
           AllavaDtype dtype,
@@ -49,39 +61,65 @@ dot_rows (const char *w,
           float sums[STREAM_R][STREAM_M])
 {
   size_t size = dtype_size (dtype);
-  vf lanes[STREAM_R][STREAM_M];
+  vf lanes[STREAM_R][STREAM_M][SU];
 #pragma GCC unroll 4
   for (size_t r = 0; r < rows; r++)
 #pragma GCC unroll 4
     for (size_t i = 0; i < m; i++)
-      lanes[r][i] = vf_set (0.f);
+#pragma GCC unroll 4
+      for (size_t u = 0; u < SU; u++)
+      lanes[r][i][u] = vf_set (0.f);
 
   size_t k = 0;
-  for (; k + LANES <= n_in; k += LANES) {
+  for (; k + SU * LANES <= n_in; k += SU * LANES) {
+#ifdef LIN
+#pragma GCC unroll 16
+      for (size_t b = 0; b < rows * SU * LANES * size; b += 64)
+        _mm_prefetch (w + k * size * rows + b + LIN, HINT);
+#else
+#pragma GCC unroll 4
+    for (size_t r = 0; r < rows; r++)
+#pragma GCC unroll 4
+      for (size_t b = 0; b < SU * LANES * size; b += 64)
+        _mm_prefetch (w + (r * n_in + k) * size + b + PF, HINT);
+#endif
+#pragma GCC unroll 4
+      for (size_t u = 0; u < SU; u++) {
     vf values[STREAM_M];
 #pragma GCC unroll 4
     for (size_t i = 0; i < m; i++)
-      values[i] = vf_load (x + i * x_stride + k);
+      values[i] = vf_load (x + i * x_stride + k + u * LANES);
 #pragma GCC unroll 4
     for (size_t r = 0; r < rows; r++) {
-      vf weights = vf_load_as (w + (r * n_in + k) * size, dtype);
+      vf weights = vf_load_as (w + (r * n_in + k + u * LANES) * size, dtype);
 #pragma GCC unroll 4
       for (size_t i = 0; i < m; i++)
-        lanes[r][i] = vf_fma (weights, values[i], lanes[r][i]);
+        lanes[r][i][u] = vf_fma (weights, values[i], lanes[r][i][u]);
     }
+      }
   }
-  if (k < n_in) {
+  for (; k < n_in; k += LANES) {
+    size_t left = MIN (n_in - k, (size_t) LANES);
+#pragma GCC unroll 4
     for (size_t r = 0; r < rows; r++) {
-      vf weights = vf_load_some_as (w + (r * n_in + k) * size, n_in - k, dtype);
-      for (size_t i = 0; i < m; i++)
-        lanes[r][i] = vf_fma (weights, vf_load_some (x + i * x_stride + k, n_in - k), lanes[r][i]);
+      const char *p = w + (r * n_in + k) * size;
+      vf weights = left == LANES ? vf_load_as (p, dtype) : vf_load_some_as (p, left, dtype);
+#pragma GCC unroll 4
+      for (size_t i = 0; i < m; i++) {
+        const float *q = x + i * x_stride + k;
+        lanes[r][i][0] = vf_fma (weights, left == LANES ? vf_load (q) : vf_load_some (q, left), lanes[r][i][0]);
+        }
     }
   }
 #pragma GCC unroll 4
   for (size_t r = 0; r < rows; r++)
 #pragma GCC unroll 4
-    for (size_t i = 0; i < m; i++)
-      sums[r][i] = vf_sum (lanes[r][i]);
+    for (size_t i = 0; i < m; i++) {
+#pragma GCC unroll 4
+      for (size_t u = 1; u < SU; u++)
+        lanes[r][i][0] = lanes[r][i][0] + lanes[r][i][u];
+      sums[r][i] = vf_sum (lanes[r][i][0]);
+    }
 }
 
 /* Weights from ROW on, ROWS <= STREAM_R of them, with M <= STREAM_M rows of x from FIRST on. */

@@ -36,7 +36,8 @@ fail (Reader *reader, const char *problem)
 static void
 skip_space (Reader *reader)
 {
-  while (reader->at < reader->end && strchr (" \t\r\n", *reader->at))
+  while (reader->at < reader->end &&
+         (*reader->at == ' ' || *reader->at == '\n' || *reader->at == '\r' || *reader->at == '\t'))
     reader->at++;
 }
 

@@ -1,0 +1,1 @@
+"""Recipe of the default model: pictures drawn by program, a tokenizer, two-stage training, evaluation."""
