@@ -32,7 +32,7 @@ G_DECLARE_FINAL_TYPE (
  *   snippet-markup  string or NULL: in search results the words around the hit, Pango markup with
  *                            the hits in <b> */
 
-AllavaConversationItem *allava_conversation_item_new (gint64 id, gint64 updated);
+AllavaConversationItem *allava_conversation_item_new (gint64 id);
 
 gint64 allava_conversation_item_get_id (AllavaConversationItem *self);
 gboolean allava_conversation_item_get_loaded (AllavaConversationItem *self);

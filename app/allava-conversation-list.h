@@ -1,6 +1,6 @@
 /* allava-conversation-list.h - the history as a list model of AllavaConversationItem, newest first.
  *
- * Only ids and times are in memory (16 bytes a conversation); items are made when a view asks and
+ * Only ids and times are in memory (24 bytes a conversation); items are made when a view asks and
  * filled page by page from the history thread. It follows the history by itself, with the smallest
  * changes, and keeps the objects of conversations that stay. */
 #pragma once

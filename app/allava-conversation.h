@@ -9,7 +9,6 @@
 #include "allava-generator.h"
 #include "allava-history.h"
 #include "allava-message.h"
-#include "allava-settings.h"
 
 G_BEGIN_DECLS
 
@@ -30,15 +29,11 @@ G_DECLARE_FINAL_TYPE (AllavaConversation, allava_conversation, ALLAVA, CONVERSAT
 
 /* A new one. HISTORY may be NULL: then nothing is saved. See also AllavaLibrary, which keeps
  * conversations that are at work alive. */
-AllavaConversation *allava_conversation_new (AllavaHistory *history,
-                                             AllavaGenerator *generator,
-                                             AllavaSettings *settings);
+AllavaConversation *allava_conversation_new (AllavaHistory *history, AllavaGenerator *generator);
 
 /* One of the history's; starts to load. */
-AllavaConversation *allava_conversation_new_for_id (AllavaHistory *history,
-                                                    AllavaGenerator *generator,
-                                                    AllavaSettings *settings,
-                                                    gint64 id);
+AllavaConversation *
+allava_conversation_new_for_id (AllavaHistory *history, AllavaGenerator *generator, gint64 id);
 
 gint64 allava_conversation_get_id (AllavaConversation *self);
 const char *allava_conversation_get_title (AllavaConversation *self);
@@ -48,7 +43,7 @@ gboolean allava_conversation_get_busy (AllavaConversation *self);
 AllavaMessage *allava_conversation_get_answer (AllavaConversation *self);
 int allava_conversation_get_positions_left (AllavaConversation *self);
 
-/* The next five start an answer, which streams into the list's last message and is returned,
+/* The next four start an answer, which streams into the list's last message and is returned,
  * borrowed. They do nothing and return NULL while the conversation is busy or loading. IMAGES is a
  * list model of AllavaImage, or NULL; it is copied. */
 

@@ -39,4 +39,10 @@ typedef struct {
 /* The engine. */
 extern const AllavaGeneratorBackend allava_engine_backend;
 
+/* What MODEL sees of IMAGE, decoded from its stored file. Any thread. */
+AllavaPicture *allava_engine_backend_make_picture (AllavaModel *model,
+                                                   AllavaImage *image,
+                                                   GCancellable *cancellable,
+                                                   GError **error);
+
 G_END_DECLS

@@ -45,7 +45,7 @@ AllavaGeneratorState allava_generator_get_state (AllavaGenerator *self);
 double allava_generator_get_progress (AllavaGenerator *self);
 const char *allava_generator_get_error (AllavaGenerator *self);
 const char *allava_generator_get_model_path (AllavaGenerator *self);
-const char *allava_generator_get_model_name (AllavaGenerator *self);
+char *allava_generator_dup_model_name (AllavaGenerator *self); /* or NULL */
 const char *allava_generator_get_device (AllavaGenerator *self);
 const char *allava_generator_get_dtype (AllavaGenerator *self);
 const char *allava_generator_get_device_note (AllavaGenerator *self);
@@ -72,8 +72,8 @@ void allava_generator_answer_async (AllavaGenerator *self,
                                     gpointer user_data);
 void allava_generator_answer_finish (AllavaGenerator *self, GAsyncResult *result);
 
-/* The square that the model sees of IMAGE, made off the main thread. Without a loaded model an
- * error says so. */
+/* The square that the model sees of IMAGE, made off the main thread. Error too where no model is
+ * in memory. */
 void allava_generator_show_async (AllavaGenerator *self,
                                   AllavaImage *image,
                                   GCancellable *cancellable,

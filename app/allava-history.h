@@ -122,10 +122,11 @@ void allava_history_list_async (AllavaHistory *self,
                                 gpointer user_data);
 GArray *allava_history_list_finish (AllavaHistory *self, GAsyncResult *result, GError **error);
 
-/* Titles, and snippets where QUERY is not empty, of the conversations in IDS (GArray of gint64): a
- * GPtrArray of AllavaConversationLine, in any order; ids that do not exist are left out. */
+/* Titles, and snippets where QUERY is not empty, of the conversations in KEYS (GArray of
+ * AllavaConversationKey): a GPtrArray of AllavaConversationLine; those that do not exist are left
+ * out. */
 void allava_history_lines_async (AllavaHistory *self,
-                                 GArray *ids,
+                                 GArray *keys,
                                  const char *query,
                                  GCancellable *cancellable,
                                  GAsyncReadyCallback callback,

@@ -26,4 +26,8 @@ char *allava_model_finder_dup_hub (void);
  * sentence that says what is missing. */
 gboolean allava_model_finder_check (const char *folder, GError **error);
 
+/* What people call the model in FOLDER: the folder's name, or in Hugging Face's cache the
+ * repository's. */
+char *allava_model_finder_dup_name (const char *folder);
+
 G_END_DECLS

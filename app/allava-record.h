@@ -35,6 +35,7 @@ typedef struct {
 typedef struct {
   gint64 id;
   gint64 updated;
+  gint64 hit; /* the newest message that a search has found, or 0 */
 } AllavaConversationKey;
 
 typedef struct {
