@@ -97,8 +97,7 @@ allava_database_open (const char *path, GError **error)
   g_autoptr (AllavaDatabase) self = g_new0 (AllavaDatabase, 1);
   self->thread = g_thread_self ();
   self->path = g_strdup (path);
-  self->statements =
-      g_hash_table_new_full (g_str_hash, g_str_equal, NULL, (GDestroyNotify)sqlite3_finalize);
+  self->statements = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, finalize_cb);
   int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
   if (sqlite3_open_v2 (path, &self->handle, flags, NULL) != SQLITE_OK) {
     allava_database_fail (self, error);

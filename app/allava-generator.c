@@ -14,6 +14,7 @@ struct _AllavaGenerator {
   AllavaGeneratorContext *context;
 
   char *model_path;       /* chosen, or NULL */
+  char *model_name;
   AllavaBackendInfo info; /* of what was loaded last */
   gboolean loaded;
   gboolean stale; /* what is chosen must be loaded, whatever is */
@@ -375,6 +376,7 @@ allava_generator_finalize (GObject *object)
   AllavaGenerator *self = ALLAVA_GENERATOR (object);
   g_free (self->context);
   g_free (self->model_path);
+  g_free (self->model_name);
   g_free (self->error);
   allava_backend_info_clear (&self->info);
   G_OBJECT_CLASS (allava_generator_parent_class)->finalize (object);
@@ -398,7 +400,7 @@ allava_generator_get_property (GObject *object, guint id, GValue *value, GParamS
     g_value_set_string (value, self->model_path);
     break;
   case PROP_MODEL_NAME:
-    g_value_take_string (value, allava_generator_dup_model_name (self));
+    g_value_set_string (value, self->model_name);
     break;
   case PROP_DEVICE:
     g_value_set_string (value, self->info.device);
@@ -506,11 +508,11 @@ allava_generator_get_model_path (AllavaGenerator *self)
   return self->model_path;
 }
 
-char *
-allava_generator_dup_model_name (AllavaGenerator *self)
+const char *
+allava_generator_get_model_name (AllavaGenerator *self)
 {
   g_return_val_if_fail (ALLAVA_IS_GENERATOR (self), NULL);
-  return self->model_path != NULL ? allava_model_finder_dup_name (self->model_path) : NULL;
+  return self->model_name;
 }
 
 const char *
@@ -573,9 +575,10 @@ void
 allava_generator_load (AllavaGenerator *self, const char *path)
 {
   g_return_if_fail (ALLAVA_IS_GENERATOR (self));
-  char *old = self->model_path;
+  g_autofree char *old = self->model_path; /* may be what PATH points to */
   self->model_path = g_strdup (path);
-  g_free (old);
+  g_free (self->model_name);
+  self->model_name = path != NULL ? allava_model_finder_dup_name (path) : NULL;
   self->stale = path != NULL;
   if (self->load != NULL)
     g_cancellable_cancel (self->load->cancellable);

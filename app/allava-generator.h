@@ -45,7 +45,7 @@ AllavaGeneratorState allava_generator_get_state (AllavaGenerator *self);
 double allava_generator_get_progress (AllavaGenerator *self);
 const char *allava_generator_get_error (AllavaGenerator *self);
 const char *allava_generator_get_model_path (AllavaGenerator *self);
-char *allava_generator_dup_model_name (AllavaGenerator *self); /* or NULL */
+const char *allava_generator_get_model_name (AllavaGenerator *self);
 const char *allava_generator_get_device (AllavaGenerator *self);
 const char *allava_generator_get_dtype (AllavaGenerator *self);
 const char *allava_generator_get_device_note (AllavaGenerator *self);
