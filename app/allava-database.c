@@ -15,7 +15,11 @@ struct _AllavaDatabase {
   GHashTable *statements; /* SQL -> sqlite3_stmt */
 };
 
-G_DEFINE_QUARK (allava - history - error - quark, allava_history_error)
+GQuark
+allava_history_error_quark (void)
+{
+  return g_quark_from_static_string ("allava-history-error");
+}
 
 /* ---- Errors ---------------------------------------------------------------------------------- */
 
