@@ -4,7 +4,7 @@
 
 /* Of a word that is everywhere, the newest so many messages are looked at: ids grow with time, so
  * the index gives them in this order without sorting. */
-#define MAX_HITS 2000
+#define MAX_HITS 20000
 
 /* Stand for <b> and </b> until the text between is escaped; a person cannot type them. */
 #define HIT_START '\002'

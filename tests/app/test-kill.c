@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -228,6 +229,7 @@ start (Victim *victim)
   victim->pid = fork ();
   g_assert_cmpint (victim->pid, >=, 0);
   if (victim->pid == 0) {
+    prctl (PR_SET_PDEATHSIG, SIGKILL); /* a failing test leaves none behind */
     execl ("/proc/self/exe", "test-kill", "--victim", victim->folder, NULL);
     _exit (127);
   }
