@@ -83,11 +83,11 @@ gboolean allava_tokenizer_encode (AllavaTokenizer *tokenizer,
                                   GError **error);
 
 /* The text of N ids, special tokens included; bytes that are not UTF-8 become U+FFFD as Rust's
- * from_utf8_lossy makes them. The caller frees. Error: INPUT for an id that does not exist. */
-char *allava_tokenizer_decode (AllavaTokenizer *tokenizer,
-                               const int32_t *ids,
-                               size_t n_ids,
-                               GError **error);
+ * from_utf8_lossy makes them. It may hold NUL bytes. Error: INPUT for an id that does not exist. */
+GString *allava_tokenizer_decode (AllavaTokenizer *tokenizer,
+                                  const int32_t *ids,
+                                  size_t n_ids,
+                                  GError **error);
 
 /* The raw bytes that one id stands for (not NUL-terminated, owned by the tokenizer), or NULL with
  * *LENGTH 0 where the id does not exist. A token may end inside a UTF-8 sequence. */

@@ -55,7 +55,7 @@ typedef struct {
   /* Words of rows of X (K values each) to PACKED rows, ALLAVA_BLOCK_WORDS apart. */
   void (*pack_row) (const float *x, size_t k, gboolean pairs, uint32_t *packed);
 
-  /* Outputs [start, start + n), n <= ALLAVA_BLOCK_OUTPUTS, of rows [row, row + packed->m) of OP. */
+  /* Outputs [start, start + n) of rows [row, row + packed->m) of OP. */
   void (*multiply) (const AllavaLinear *op,
                     const AllavaPacked *packed,
                     size_t row,

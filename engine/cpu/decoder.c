@@ -65,8 +65,9 @@ rotate (float *head, const float *angles, size_t half)
 
 typedef struct {
   const CpuSession *session;
-  size_t index;    /* the layer's */
-  size_t position; /* of row 0 */
+  size_t index;     /* the layer's */
+  size_t position;  /* of row 0 */
+  gboolean queries; /* rotate q too */
 } RotateJob;
 
 /* The cache of layer INDEX's keys (WHICH 0) or values (1): [kv heads, context, head_dim]. */
@@ -91,7 +92,7 @@ store (const CpuSession *session, size_t index, int which, size_t position, cons
                    plane + ((size_t)head * config->context_length + position) * dim * value);
 }
 
-/* One position: rotates q and k and fills the cache. */
+/* One position: rotates k, and q where it is wanted, and fills the cache. */
 static void
 rotate_row (size_t row, int thread, gpointer data)
 {
@@ -106,7 +107,7 @@ rotate_row (size_t row, int thread, gpointer data)
   float *k = session->k + row * config->n_kv_heads * dim;
   const float *v = session->v + row * config->n_kv_heads * dim;
 
-  for (int head = 0; head < config->n_heads; head++)
+  for (int head = 0; job->queries && head < config->n_heads; head++)
     rotate (q + head * dim, angles, half);
   for (int head = 0; head < config->n_kv_heads; head++)
     rotate (k + head * dim, angles, half);
@@ -144,10 +145,28 @@ attend (const CpuSession *session, size_t index, size_t position, size_t m)
 }
 
 static void
-norm_heads (const CpuModel *model, const CpuNorm *norm, float *x, size_t rows)
+norm (const CpuModel *model, const CpuNorm *weights, const float *x, size_t m, size_t n, float *y)
 {
-  allava_cpu_layer_norm (model->cpu, x, rows, model->config->head_dim, norm->weight, norm->bias,
-                         model->config->layer_norm_eps, x);
+  allava_cpu_layer_norm (model->cpu, x, m, n, weights->weight, weights->bias,
+                         model->config->layer_norm_eps, y);
+}
+
+/* Norms k per head, and q where it is wanted, if the config asks for it; rotates; fills the cache.
+ */
+static void
+finish_projections (
+    const CpuSession *session, size_t index, size_t position, size_t m, gboolean queries)
+{
+  const CpuModel *model = session->model;
+  const AllavaConfig *config = model->config;
+  const CpuDecoderLayer *layer = &model->layers[index];
+  size_t dim = config->head_dim;
+  if (config->qk_layernorm && queries)
+    norm (model, &layer->q_layernorm, session->q, m * config->n_heads, dim, session->q);
+  if (config->qk_layernorm)
+    norm (model, &layer->k_layernorm, session->k, m * config->n_kv_heads, dim, session->k);
+  RotateJob job = {session, index, position, queries};
+  allava_pool_run (allava_cpu_get_pool (model->cpu), m, rotate_row, &job);
 }
 
 static void
@@ -159,8 +178,7 @@ run_layer (const CpuSession *session, size_t index, size_t position, size_t m)
   size_t h = config->hidden_size, f = config->intermediate_size;
   size_t q = layer->q_proj.n_out, k = layer->k_proj.n_out;
 
-  allava_cpu_layer_norm (model->cpu, session->x, m, h, layer->input_layernorm.weight,
-                         layer->input_layernorm.bias, config->layer_norm_eps, session->normed);
+  norm (model, &layer->input_layernorm, session->x, m, h, session->normed);
   const AllavaLinear in[] = {
       {&layer->q_proj, session->normed, h, session->q, q},
       {&layer->k_proj, session->normed, h, session->k, k},
@@ -168,12 +186,7 @@ run_layer (const CpuSession *session, size_t index, size_t position, size_t m)
       {&layer->fc1, session->normed, h, session->mlp, f, cpu_activation (config->activation)},
   };
   allava_cpu_linear (model->cpu, in, G_N_ELEMENTS (in), m);
-  if (config->qk_layernorm) {
-    norm_heads (model, &layer->q_layernorm, session->q, m * config->n_heads);
-    norm_heads (model, &layer->k_layernorm, session->k, m * config->n_kv_heads);
-  }
-  RotateJob job = {session, index, position};
-  allava_pool_run (allava_cpu_get_pool (model->cpu), m, rotate_row, &job);
+  finish_projections (session, index, position, m, TRUE);
   attend (session, index, position, m);
   const AllavaLinear out[] = {
       {&layer->dense, session->context, q, session->x, h, ALLAVA_ACTIVATION_NONE, TRUE},
@@ -182,19 +195,41 @@ run_layer (const CpuSession *session, size_t index, size_t position, size_t m)
   allava_cpu_linear (model->cpu, out, G_N_ELEMENTS (out), m);
 }
 
+/* The last layer of M rows of which only the last row's output is wanted: the others fill the
+ * cache, the last moves to row 0 and is computed alone. */
+static void
+run_last_layer (const CpuSession *session, size_t position, size_t m)
+{
+  const CpuModel *model = session->model;
+  size_t index = model->config->n_layers - 1, h = model->config->hidden_size;
+  const CpuDecoderLayer *layer = &model->layers[index];
+  size_t k = layer->k_proj.n_out;
+  if (m > 1) {
+    norm (model, &layer->input_layernorm, session->x, m - 1, h, session->normed);
+    const AllavaLinear in[] = {
+        {&layer->k_proj, session->normed, h, session->k, k},
+        {&layer->v_proj, session->normed, h, session->v, k},
+    };
+    allava_cpu_linear (model->cpu, in, G_N_ELEMENTS (in), m - 1);
+    finish_projections (session, index, position, m - 1, FALSE);
+    memcpy (session->x, session->x + (m - 1) * h, h * sizeof (float));
+  }
+  run_layer (session, index, position + m - 1, 1);
+}
+
 /* LOGITS [m, V] of the M rows of x from ROW on. */
 static void
 run_head (const CpuSession *session, size_t row, size_t m, float *logits)
 {
   const CpuModel *model = session->model;
   size_t h = model->config->hidden_size;
-  allava_cpu_layer_norm (model->cpu, session->x + row * h, m, h, model->final_layernorm.weight,
-                         model->final_layernorm.bias, model->config->layer_norm_eps,
-                         session->normed);
+  norm (model, &model->final_layernorm, session->x + row * h, m, h, session->normed);
   const AllavaLinear op = {&model->lm_head, session->normed, h, logits, model->lm_head.n_out};
   allava_cpu_linear (model->cpu, &op, 1, m);
 }
 
+/* All layers over M rows. A trace sees every row through; without one, only the last row's output
+ * is computed, into row 0. */
 static gboolean
 run_layers (CpuSession *session,
             size_t position,
@@ -208,7 +243,10 @@ run_layers (CpuSession *session,
   for (int i = 0; i < config->n_layers; i++) {
     if (g_cancellable_set_error_if_cancelled (cancellable, error))
       return FALSE;
-    run_layer (session, i, position, m);
+    if (trace == NULL && i == config->n_layers - 1)
+      run_last_layer (session, position, m);
+    else
+      run_layer (session, i, position, m);
     allava_trace (trace, session->x, m, config->hidden_size, "hidden_states.%d", i + 1);
   }
   return TRUE;
@@ -250,7 +288,7 @@ prefill_locked (CpuSession *session,
   }
   if (trace != NULL && !trace_logits (session, m, trace, error))
     return FALSE;
-  run_head (session, m - 1, 1, session->logits);
+  run_head (session, trace != NULL ? m - 1 : 0, 1, session->logits);
   return TRUE;
 }
 

@@ -135,12 +135,13 @@ count_tasks (const MultiplyJob *job)
   return n;
 }
 
-/* Large tasks reuse packed activations more; but there must be enough of them to share fairly. */
+/* Within a large task the next weights are fetched from memory while the multiplier is busy; but
+ * there must be enough tasks to share them fairly. */
 static void
 choose_outputs (MultiplyJob *job)
 {
-  size_t enough = 6 * (size_t)allava_pool_get_threads (job->cpu->pool);
-  job->outputs = ALLAVA_BLOCK_OUTPUTS;
+  size_t enough = 8 * (size_t)allava_pool_get_threads (job->cpu->pool);
+  job->outputs = 4 * ALLAVA_BLOCK_OUTPUTS;
   while (job->outputs > 32 && count_tasks (job) < enough)
     job->outputs /= 2;
 }

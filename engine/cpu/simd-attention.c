@@ -98,8 +98,7 @@ attend_block (const AllavaAttention *attention,
   const char *k = head_rows (attention, attention->k, head) + offset;
   const char *v = head_rows (attention, attention->v, head) + offset;
 
-  K (pack_columns)
-  (k, attention->kv_dtype, dim, keys, 0, dim, FALSE, (uint32_t *)s->keys);
+  pack_columns (k, attention->kv_dtype, dim, keys, dim, FALSE, (uint32_t *)s->keys);
   if (attention->kv_dtype == ALLAVA_DTYPE_F32)
     pack_values (v, ALLAVA_DTYPE_F32, keys, dim, s->values);
   else
@@ -113,9 +112,8 @@ attend_block (const AllavaAttention *attention,
     size_t seen = MIN (end - start, keys);
     float *scores = s->scores + i * ALLAVA_BLOCK_WORDS;
     for (size_t j = 0; j < seen; j += NR)
-      K (multiply_floats)
-    (rows, dim, s->queries + i * ALLAVA_BLOCK_WORDS, s->keys + j * dim, scores + j,
-     ALLAVA_BLOCK_WORDS, FALSE);
+      multiply_floats (rows, dim, s->queries + i * ALLAVA_BLOCK_WORDS, s->keys + j * dim,
+                       scores + j, ALLAVA_BLOCK_WORDS, FALSE, NULL);
     for (size_t r = 0; r < rows; r++) {
       size_t all = visible_keys (attention, first + i + r);
       size_t own = all > start ? MIN (all - start, keys) : 0;
@@ -126,14 +124,13 @@ attend_block (const AllavaAttention *attention,
         scale_rows (s->out + (i + r) * ALLAVA_HEAD_DIM_MAX, dim, factor);
     }
     for (size_t j = 0; j < dim; j += NR)
-      K (multiply_floats)
-    (rows, seen, scores, s->values + j * keys, s->out + i * ALLAVA_HEAD_DIM_MAX + j,
-     ALLAVA_HEAD_DIM_MAX, TRUE);
+      multiply_floats (rows, seen, scores, s->values + j * keys,
+                       s->out + i * ALLAVA_HEAD_DIM_MAX + j, ALLAVA_HEAD_DIM_MAX, TRUE, NULL);
   }
 }
 
 void
-K (attend) (
+attend_many (
     const AllavaAttention *attention, size_t head, size_t start, size_t n, AllavaScratch *scratch)
 {
   AllavaAttentionScratch *s = &scratch->attention;
@@ -233,12 +230,12 @@ attend_one_dtype (const AllavaAttention *attention,
 }
 
 void
-K (attend_one) (const AllavaAttention *attention,
-                size_t head,
-                size_t query,
-                size_t start,
-                size_t n,
-                AllavaPartial *partial)
+attend_single (const AllavaAttention *attention,
+               size_t head,
+               size_t query,
+               size_t start,
+               size_t n,
+               AllavaPartial *partial)
 {
   if (attention->kv_dtype == ALLAVA_DTYPE_F32)
     attend_one_dtype (attention, ALLAVA_DTYPE_F32, head, query, start, n, partial);

@@ -103,12 +103,12 @@ read_bytes (const void *data, size_t bytes)
   return all;
 }
 
-const AllavaKernels K (kernels) = {
-    .stream = K (stream),
-    .pack_row = K (pack_row),
-    .multiply = K (multiply),
-    .attend = K (attend),
-    .attend_one = K (attend_one),
+const AllavaKernels NAME (kernels) = {
+    .stream = stream_linear,
+    .pack_row = pack_activations,
+    .multiply = multiply_linear,
+    .attend = attend_many,
+    .attend_one = attend_single,
     .layer_norm = layer_norm,
     .widen = widen,
     .narrow = narrow,

@@ -10,6 +10,30 @@ vf_dot_pairs (vf a, vf b, vf c)
 #define vf_dot_pairs vf_fma
 #endif
 
+/* The piece to fetch now, or IDLE, which is in the cache anyway. */
+static inline const char *
+next_piece (Fetch *fetch, const void *idle)
+{
+  const char *piece;
+  if (fetch == NULL)
+    return idle;
+  if (fetch->panel_pieces > 0) {
+    piece = fetch->panel;
+    fetch->panel += FETCH_BYTES;
+    fetch->panel_pieces--;
+    return piece;
+  }
+  if (fetch->pieces == 0)
+    return idle;
+  piece = fetch->row + (fetch->row_pieces_all - fetch->row_pieces) * FETCH_BYTES;
+  fetch->pieces--;
+  if (--fetch->row_pieces == 0) {
+    fetch->row += fetch->stride;
+    fetch->row_pieces = fetch->row_pieces_all;
+  }
+  return piece;
+}
+
 /* ROWS, ADD and PAIRS are constants where this is used, so that the accumulators are registers. */
 ALWAYS_INLINE void
 multiply_tile (size_t rows,
@@ -19,7 +43,8 @@ multiply_tile (size_t rows,
                float *c,
                size_t ldc,
                gboolean add,
-               gboolean pairs)
+               gboolean pairs,
+               Fetch *fetch)
 {
   vf sums[MR][NV];
 #pragma GCC unroll 16
@@ -28,19 +53,25 @@ multiply_tile (size_t rows,
     for (size_t j = 0; j < NV; j++)
       sums[i][j] = add ? vf_load (c + i * ldc + j * LANES) : vf_set (0.f);
 
-  for (size_t p = 0; p < k; p++, a++, b += NR) {
-    vf weights[NV];
-#pragma GCC unroll 4
-    for (size_t j = 0; j < NV; j++)
-      weights[j] = vf_load (b + j * LANES);
-#pragma GCC unroll 16
-    for (size_t i = 0; i < rows; i++) {
-      vf x = vf_set (a[i * ALLAVA_BLOCK_WORDS]);
+  while (k > 0) {
+    const char *piece = next_piece (fetch, b);
+    size_t end = MIN (k, (size_t)FETCH_LINES);
+    for (size_t p = 0; p < end; p++, a++, b += NR) {
+      _mm_prefetch (piece + p * 64, _MM_HINT_T1);
+      vf weights[NV];
 #pragma GCC unroll 4
       for (size_t j = 0; j < NV; j++)
-        sums[i][j] =
-            pairs ? vf_dot_pairs (x, weights[j], sums[i][j]) : vf_fma (x, weights[j], sums[i][j]);
+        weights[j] = vf_load (b + j * LANES);
+#pragma GCC unroll 16
+      for (size_t i = 0; i < rows; i++) {
+        vf x = vf_set (a[i * ALLAVA_BLOCK_WORDS]);
+#pragma GCC unroll 4
+        for (size_t j = 0; j < NV; j++)
+          sums[i][j] =
+              pairs ? vf_dot_pairs (x, weights[j], sums[i][j]) : vf_fma (x, weights[j], sums[i][j]);
+      }
     }
+    k -= end;
   }
 
 #pragma GCC unroll 16
@@ -58,15 +89,21 @@ multiply_tile (size_t rows,
 #endif
 
 void
-K (multiply_floats) (
-    size_t rows, size_t k, const float *a, const float *b, float *c, size_t ldc, gboolean add)
+multiply_floats (size_t rows,
+                 size_t k,
+                 const float *a,
+                 const float *b,
+                 float *c,
+                 size_t ldc,
+                 gboolean add,
+                 Fetch *fetch)
 {
 #define MULTIPLY(n)                                                                                \
   case n:                                                                                          \
     if (add)                                                                                       \
-      multiply_tile (n, k, a, b, c, ldc, TRUE, FALSE);                                             \
+      multiply_tile (n, k, a, b, c, ldc, TRUE, FALSE, fetch);                                      \
     else                                                                                           \
-      multiply_tile (n, k, a, b, c, ldc, FALSE, FALSE);                                            \
+      multiply_tile (n, k, a, b, c, ldc, FALSE, FALSE, fetch);                                     \
     break;
   switch (rows) {
     FOR_EACH_ROWS (MULTIPLY)
@@ -76,12 +113,12 @@ K (multiply_floats) (
 
 #ifdef __AVX512BF16__
 void
-K (multiply_pairs) (
-    size_t rows, size_t k, const uint32_t *a, const uint32_t *b, float *c, size_t ldc)
+multiply_pairs (
+    size_t rows, size_t k, const uint32_t *a, const uint32_t *b, float *c, size_t ldc, Fetch *fetch)
 {
 #define MULTIPLY(n)                                                                                \
   case n:                                                                                          \
-    multiply_tile (n, k, (const float *)a, (const float *)b, c, ldc, FALSE, TRUE);                 \
+    multiply_tile (n, k, (const float *)a, (const float *)b, c, ldc, FALSE, TRUE, fetch);          \
     break;
   switch (rows) {
     FOR_EACH_ROWS (MULTIPLY)
@@ -158,17 +195,16 @@ pack_dtype (const char *w,
 }
 
 void
-K (pack_columns) (const void *w,
-                  AllavaDtype dtype,
-                  size_t stride,
-                  size_t n,
-                  size_t start,
-                  size_t k,
-                  gboolean pairs,
-                  uint32_t *packed)
+pack_columns (const void *w,
+              AllavaDtype dtype,
+              size_t stride,
+              size_t n,
+              size_t k,
+              gboolean pairs,
+              uint32_t *packed)
 {
   size_t size = dtype_size (dtype);
-  const char *first = (const char *)w + start * size;
+  const char *first = w;
   if (dtype == ALLAVA_DTYPE_F32)
     pack_dtype (first, ALLAVA_DTYPE_F32, stride * size, n, k, FALSE, (float *)packed);
   else if (dtype == ALLAVA_DTYPE_F16)

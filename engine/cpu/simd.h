@@ -8,16 +8,17 @@
 
 #define ALWAYS_INLINE static inline __attribute__ ((always_inline))
 
-/* K (name): the kernel's name in this instruction set. MR x (NV * LANES): the tile that the
- * multiplier keeps in registers. */
+/* What several files of one instruction set share has a name of its own in each. */
 #if defined(__AVX512BF16__)
-#define K(name) allava_##name##_avx512_bf16
+#define NAME(name) allava_##name##_avx512_bf16
 #elif defined(__AVX512F__)
-#define K(name) allava_##name##_avx512
+#define NAME(name) allava_##name##_avx512
 #else
-#define K(name) allava_##name##_avx2
+#define NAME(name) allava_##name##_avx2
 #endif
 
+/* LANES: floats in a vector. MR rows of NV vectors: the tile that the multiplier keeps in
+ * registers. STREAM_M: rows of x that the streaming product keeps sums of. */
 #ifdef __AVX512F__
 
 typedef __m512 vf;

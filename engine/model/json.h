@@ -1,7 +1,7 @@
 /* json.h - reads JSON files that may be broken, deep, huge or of the wrong types.
  *
- * json-glib parses by recursion, so nesting and size are checked before it sees the text. Typed
- * getters report "FILE: "key" should be ..., but is ...". */
+ * A strict reader (RFC 8259) of its own that builds json-glib's nodes; json-glib's parser is not
+ * for hostile files: it recurses without a limit and wraps large integers. Typed getters report "FILE: "key" should be ..., but is ...". */
 #pragma once
 
 #include "allava-engine.h"

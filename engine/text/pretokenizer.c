@@ -44,6 +44,16 @@ allava_is_space (gunichar c)
   return c == 0x85 || g_unichar_type (c) == G_UNICODE_SPACE_SEPARATOR || c == 0x2028 || c == 0x2029;
 }
 
+static Class
+classify_unassigned (gunichar c)
+{
+  for (size_t i = 0; i < G_N_ELEMENTS (newer_ranges) && c >= newer_ranges[i].first; i++) {
+    if (c <= newer_ranges[i].last)
+      return newer_ranges[i].class;
+  }
+  return CLASS_OTHER;
+}
+
 gboolean
 allava_is_word_char (gunichar c)
 {
@@ -60,6 +70,8 @@ allava_is_word_char (gunichar c)
   case G_UNICODE_LETTER_NUMBER:
   case G_UNICODE_CONNECT_PUNCTUATION:
     return TRUE;
+  case G_UNICODE_UNASSIGNED:
+    return classify_unassigned (c) != CLASS_OTHER;
   default:
     break;
   }
@@ -67,16 +79,6 @@ allava_is_word_char (gunichar c)
   return c == 0x200c || c == 0x200d || (c >= 0x24b6 && c <= 0x24e9) ||
          (c >= 0x1f130 && c <= 0x1f149) || (c >= 0x1f150 && c <= 0x1f169) ||
          (c >= 0x1f170 && c <= 0x1f189);
-}
-
-static Class
-classify_unassigned (gunichar c)
-{
-  for (size_t i = 0; i < G_N_ELEMENTS (newer_ranges) && c >= newer_ranges[i].first; i++) {
-    if (c <= newer_ranges[i].last)
-      return newer_ranges[i].class;
-  }
-  return CLASS_OTHER;
 }
 
 static Class

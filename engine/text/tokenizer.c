@@ -110,9 +110,8 @@ encode_text (Encoder *encoder, int set, const char *text, size_t length)
   }
 
   const char *end = text + length;
-  const char *done = text; /* up to here TEXT is encoded */
-  const char *spaces_end =
-      text; /* of the last run of spaces looked at, so none is run over twice */
+  const char *done = text;       /* up to here TEXT is encoded */
+  const char *spaces_end = text; /* of the run of spaces seen last: none is walked twice */
   for (const char *at = text; at < end;) {
     const AllavaAdded *added =
         allava_added_set_match (&encoder->tokenizer->added[set], at, (size_t)(end - at));
@@ -196,11 +195,12 @@ get_token (AllavaTokenizer *tokenizer, int32_t id)
 }
 
 GString *
-allava_tokenizer_decode_string (AllavaTokenizer *tokenizer,
-                                const int32_t *ids,
-                                size_t n_ids,
-                                GError **error)
+allava_tokenizer_decode (AllavaTokenizer *tokenizer,
+                         const int32_t *ids,
+                         size_t n_ids,
+                         GError **error)
 {
+  g_return_val_if_fail (tokenizer != NULL && (ids != NULL || n_ids == 0), NULL);
   AllavaUtf8Stream stream = {0};
   g_autoptr (GString) text = g_string_new (NULL);
 
@@ -216,18 +216,6 @@ allava_tokenizer_decode_string (AllavaTokenizer *tokenizer,
   }
   allava_utf8_stream_finish (&stream, text);
   return g_steal_pointer (&text);
-}
-
-char *
-allava_tokenizer_decode (AllavaTokenizer *tokenizer,
-                         const int32_t *ids,
-                         size_t n_ids,
-                         GError **error)
-{
-  g_return_val_if_fail (tokenizer != NULL && (ids != NULL || n_ids == 0), NULL);
-
-  GString *text = allava_tokenizer_decode_string (tokenizer, ids, n_ids, error);
-  return text ? g_string_free (text, FALSE) : NULL;
 }
 
 /* ---- Queries --------------------------------------------------------------------------------- */

@@ -32,9 +32,3 @@ struct _AllavaTokenizer {
  * UNSUPPORTED. */
 AllavaTokenizer *
 allava_tokenizer_new_from_json (const char *text, size_t length, const char *file, GError **error);
-
-/* allava_tokenizer_decode() for callers that need text behind a NUL byte too. */
-GString *allava_tokenizer_decode_string (AllavaTokenizer *tokenizer,
-                                         const int32_t *ids,
-                                         size_t n_ids,
-                                         GError **error);

@@ -17,7 +17,7 @@
 #define MAX_TURNS 8
 #define MAX_PICTURES 8
 
-/* What varies is said in tests/reference/make_checkpoints.py. */
+/* What varies is said in tests/reference/recipes.py. */
 static const char *const checkpoints[] = {
     "base", "odd", "grouped", "qk-norm", "tied", "bias", "center", "hot", "added", "apart",
 };

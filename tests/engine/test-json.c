@@ -223,6 +223,7 @@ test_depth (void)
 {
   g_autofree char *deepest = nest (ALLAVA_JSON_MAX_DEPTH);
   g_autoptr (JsonNode) root = parse (deepest);
+  g_assert_true (JSON_NODE_HOLDS_OBJECT (root));
   const char *message =
       "config.json is not valid JSON: line 1: values are nested more than 64 deep";
 

@@ -101,11 +101,11 @@ test_streams_what_it_decodes (Fixture *fixture, gconstpointer data)
   AllavaGenerateResult result;
   g_autofree char *text = ask (fixture->session, &turn, 1, &sixteen, 0, &result);
   g_autoptr (GError) error = NULL;
-  g_autofree char *decoded =
+  g_autoptr (GString) decoded =
       allava_tokenizer_decode (allava_model_get_tokenizer (fixture->model),
                                (const int32_t *)result.tokens->data, result.tokens->len, &error);
   g_assert_no_error (error);
-  g_assert_cmpstr (text, ==, decoded);
+  g_assert_cmpstr (text, ==, decoded->str);
   g_assert_cmpint (result.finish, ==, ALLAVA_FINISH_LENGTH);
   g_assert_cmpuint (result.tokens->len, ==, 16);
   const AllavaModelInfo *info = allava_model_get_info (fixture->model);

@@ -8,8 +8,7 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
-/* ---- GPT-2's tokenizer with ALLaVA's added tokens ---------------------------------------------
- */
+/* ---- GPT-2's tokenizer with ALLaVA's added tokens ------------------------------------- */
 
 static AllavaTokenizer *gpt2;
 
@@ -168,13 +167,9 @@ test_reference_decode (void)
       int32_t id = (int32_t)json_array_get_int_element (array, j);
       g_array_append_val (ids, id);
     }
-    GString *whole =
-        allava_tokenizer_decode_string (gpt2, (int32_t *)(void *)ids->data, ids->len, NULL);
-    g_autofree char *decoded =
+    g_autoptr (GString) decoded =
         allava_tokenizer_decode (gpt2, (int32_t *)(void *)ids->data, ids->len, NULL);
-    g_assert_cmpmem (whole->str, whole->len, text->str, text->len);
-    g_assert_cmpstr (decoded, ==, text->str);
-    g_string_free (whole, TRUE);
+    g_assert_cmpmem (decoded->str, decoded->len, text->str, text->len);
   }
 }
 
@@ -225,8 +220,8 @@ test_queries (void)
   g_assert_cmpuint (length, ==, 0);
   g_assert_null (allava_tokenizer_get_bytes (gpt2, 50295, &length));
 
-  g_autofree char *text = allava_tokenizer_decode (gpt2, eos, 1, NULL);
-  g_assert_cmpstr (text, ==, "<|endoftext|>");
+  g_autoptr (GString) text = allava_tokenizer_decode (gpt2, eos, 1, NULL);
+  g_assert_cmpstr (text->str, ==, "<|endoftext|>");
   g_assert_null (allava_tokenizer_decode (gpt2, absent, 2, &error));
   g_assert_error (error, ALLAVA_ERROR, ALLAVA_ERROR_INPUT);
   g_assert_cmpstr (error->message, ==,
@@ -245,9 +240,9 @@ test_long_words (void)
     while (text->len < 1 << 20)
       g_string_append (text, units[i]);
     g_assert_true (allava_tokenizer_encode (gpt2, text->str, -1, 0, ids, NULL));
-    g_autofree char *decoded =
+    g_autoptr (GString) decoded =
         allava_tokenizer_decode (gpt2, (int32_t *)(void *)ids->data, ids->len, NULL);
-    g_assert_true (strcmp (decoded, text->str) == 0);
+    g_assert_true (g_string_equal (decoded, text));
   }
 }
 
@@ -276,10 +271,9 @@ test_words (void)
       "é|́| e| ́|",
       " | a| |",
       "日本語|、| 한국어|",
-      "\xf0\xae\xaf\xb0"
-      "a|",                                  /* U+2EBF0, a letter since Unicode 15.1 */
-      "1\xf0\x90\xb5\x80|",                  /* U+10D40, a digit since Unicode 16.0 */
-      "a|\xf3\xa0\x80\x81\xf4\x8f\xbf\xbf|", /* a tag character, U+10FFFF */
+      "\U0002ebf0a|",            /* U+2EBF0, a letter since Unicode 15.1 */
+      "1\U00010d40|",            /* U+10D40, a digit since Unicode 16.0 */
+      "a|\U000e0001\U0010ffff|", /* a tag character, U+10FFFF */
   };
 
   for (size_t i = 0; i < G_N_ELEMENTS (cases); i++) {
@@ -295,8 +289,7 @@ test_words (void)
   }
 }
 
-/* ---- Small tokenizers ---------------------------------------------------------------------------
- */
+/* ---- Small tokenizers ----------------------------------------------------------------- */
 
 #define VOCAB                                                                                      \
   "{\"a\":0,\"b\":1,\"c\":2,\"Ġ\":3,\"ab\":4,\"bc\":5,\"abc\":6,\"Ġa\":7,\"Ċ\":8,\"Ã\":9,"     \
@@ -398,6 +391,11 @@ test_added_tokens (void)
   assert_encodes (parts, ALLAVA_TOKENIZE_SPECIAL, "a<e>b", "0 13 1");
   assert_encodes (parts, ALLAVA_TOKENIZE_SPECIAL, "a<e>c", "0 13 2");
   assert_encodes (parts, ALLAVA_TOKENIZE_SPECIAL, "<e><e>", "13 13");
+
+  /* A special token is no token for its byte. */
+  Parts byte = {.added = "[{\"id\":13,\"content\":\"x\",\"special\":true}]"};
+  assert_encodes (byte, ALLAVA_TOKENIZE_SPECIAL, "axa", "0 13 0");
+  assert_encodes (byte, 0, "axa", "0 0");
 }
 
 static void
@@ -437,13 +435,12 @@ test_decode_added (void)
             &error);
   g_assert_no_error (error);
   int32_t ids[] = {9, 13, 14, 9, 10, 15, 9};
-  g_autofree char *text = allava_tokenizer_decode (tokenizer, ids, G_N_ELEMENTS (ids), &error);
+  g_autoptr (GString) text = allava_tokenizer_decode (tokenizer, ids, G_N_ELEMENTS (ids), &error);
   g_assert_no_error (error);
-  g_assert_cmpstr (text, ==, "\ufffd日Ġa bé\ufffd\ufffd");
+  g_assert_cmpstr (text->str, ==, "\ufffd日Ġa bé\ufffd\ufffd");
 }
 
-/* ---- Files that are refused
- * ---------------------------------------------------------------------- */
+/* ---- Files that are refused ---------------------------------------------------------- */
 
 static void
 assert_refused (Parts parts, AllavaError code, const char *message)

@@ -2,10 +2,10 @@
 
     compare.py --cli build/app/allava-cli MODEL [--image FILE]... [--prompt TEXT]... [--tokens 64]
 
-Each prompt is asked about all the images together, then about none. For each it prints how far every stage
-of `allava-cli dump` is from the reference, relative to the tensor's largest value, and how many greedy
-tokens of `allava-cli generate` agree. Exit status 1 where a bound of README.md is exceeded. Without --image
-and --prompt, pictures by formula of several shapes and some prompts of all kinds are used.
+Each prompt is asked about all the images together, then about none. For each it prints how far
+every stage of `allava-cli dump` is from the reference, relative to the tensor's largest value, and
+how many greedy tokens of `allava-cli generate` agree. Exit status 1 where a bound of README.md is
+exceeded. Without --image and --prompt, pictures by formula and prompts of all kinds are used.
 """
 
 import argparse
@@ -52,7 +52,9 @@ class Cli:
             return {path.stem: np.load(path) for path in Path(out).glob("*.npy")}
 
     def generate(self, images, prompt, n):
-        return json.loads(self.run("generate", images, prompt, "--max-new-tokens", str(n), "--json"))
+        return json.loads(
+            self.run("generate", images, prompt, "--max-new-tokens", str(n), "--json")
+        )
 
 
 def relative_error(actual, expected):
@@ -104,7 +106,9 @@ def check(model, cli, images, prompt, n_tokens, bound):
     answer = cli.generate(images, prompt, n_tokens)
     step, drawn = agreeing_tokens(answer["token_ids"], tokens, margins)
     good &= drawn
-    words.append(f"tokens {step}/{len(tokens)}{'' if drawn else ' DIFFER'} ({answer['stop']}, {finish})")
+    words.append(
+        f"tokens {step}/{len(tokens)}{'' if drawn else ' DIFFER'} ({answer['stop']}, {finish})"
+    )
     print(f"{len(images)} images, {prompt[:24]!r}: {', '.join(words)}", flush=True)
     return good
 
@@ -119,7 +123,9 @@ def draw(directory):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("model")
     parser.add_argument("--cli", required=True)
     parser.add_argument("--image", action="append", type=Path)

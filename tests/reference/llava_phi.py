@@ -109,7 +109,7 @@ class LlavaPhi:
         return self.tokenizer.encode(text, add_special_tokens=False).ids
 
     def user_ids(self, text, n_images):
-        """`[INST] <image>\\n<image>\\n{text} [/INST] `, split at the images and tokenised in pieces."""
+        """`[INST] <image>\\n{text} [/INST] `, split at the images and tokenised in pieces."""
         pieces = ["[INST] "] + ["\n"] * n_images
         pieces[-1] += text.strip() + " [/INST] "
         ids = self.encode(pieces[0])
@@ -172,7 +172,10 @@ class LlavaPhi:
             return lambda module, args, output: stages.update({name: output[0]})
 
         layers = self.decoder.model.layers
-        hooks = [layer.register_forward_hook(keep(f"hidden_states.{i + 1}")) for i, layer in enumerate(layers)]
+        hooks = [
+            layer.register_forward_hook(keep(f"hidden_states.{i + 1}"))
+            for i, layer in enumerate(layers)
+        ]
         stages["hidden_states.0"] = embeds = self.embed(ids, features)
         stages["logits"] = self.decoder(inputs_embeds=embeds[None], use_cache=False).logits[0]
         for hook in hooks:
@@ -188,7 +191,9 @@ class LlavaPhi:
         embeds = self.embed(ids, features)[None]
         tokens, margins = [], []
         while len(tokens) < max_new_tokens:
-            logits = self.decoder(inputs_embeds=embeds, past_key_values=cache, use_cache=True).logits[0, -1]
+            logits = self.decoder(
+                inputs_embeds=embeds, past_key_values=cache, use_cache=True
+            ).logits[0, -1]
             logits = logits.masked_fill(~self.choosable, -torch.inf)
             if len(tokens) < min_new_tokens:
                 logits[self.end] = -torch.inf

@@ -1,7 +1,9 @@
-"""Makes checkpoints/NAME: a tiny random checkpoint in the layout of ALLaVA-3B, and its golden results.
+"""Makes checkpoints/NAME: tiny random checkpoints by recipes.py, and their golden results.
 
-Weights are lively (activations of order one, random norms and biases), so that a mistake anywhere shows in
-the logits. Each checkpoint varies what the others leave alone: see CHECKPOINTS.
+    make_checkpoints.py [NAME]...
+
+Weights are lively (activations of order one, random norms and biases), so that a mistake anywhere
+shows in the logits.
 """
 
 import hashlib
@@ -16,177 +18,9 @@ from tokenizers import AddedToken, models
 from llava_phi import PROJECTOR, VISION, LlavaPhi
 from make_tokenization import END, HERE, add_phi_tokens, byte_level, byte_symbols
 from pictures import picture
+from recipes import ABSENT, CASES, CHECKPOINTS, CONFIG, PICTURES, VISION_CONFIG
 
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
-
-# As ALLaVA-3B's config.json, the sizes apart. None takes a key out.
-CONFIG = {
-    "_name_or_path": "allava",
-    "architectures": ["LlavaPhiForCausalLM"],
-    "attention_dropout": 0.0,
-    "bos_token_id": None,
-    "embd_pdrop": 0.0,
-    "eos_token_id": None,
-    "freeze_mm_mlp_adapter": False,
-    "hidden_act": "gelu_new",
-    "hidden_size": 48,
-    "image_aspect_ratio": "pad",
-    "initializer_range": 0.02,
-    "intermediate_size": 112,
-    "layer_norm_eps": 1e-05,
-    "max_position_embeddings": 512,
-    "mm_hidden_size": 32,
-    "mm_projector_type": "mlp2x_gelu",
-    "mm_use_im_patch_token": False,
-    "mm_use_im_start_end": False,
-    "mm_vision_select_feature": "patch",
-    "mm_vision_select_layer": -2,
-    "mm_vision_tower": "openai/clip-vit-large-patch14-336",
-    "model_type": "llava_phi",
-    "num_attention_heads": 4,
-    "num_hidden_layers": 2,
-    "num_key_value_heads": 4,
-    "partial_rotary_factor": 0.5,
-    "qk_layernorm": False,
-    "resid_pdrop": 0.0,
-    "rope_scaling": None,
-    "rope_theta": 10000.0,
-    "tie_word_embeddings": False,
-    "tokenizer_model_max_length": 512,
-    "torch_dtype": "bfloat16",
-    "transformers_version": "4.36.2",
-    "use_cache": True,
-    "use_mm_proj": True,
-    "vocab_size": 384,
-}
-VISION_CONFIG = {
-    "hidden_act": "quick_gelu",
-    "hidden_size": 32,
-    "image_size": 56,
-    "intermediate_size": 72,
-    "layer_norm_eps": 1e-05,
-    "model_type": "clip_vision_model",
-    "num_attention_heads": 4,
-    "num_channels": 3,
-    "num_hidden_layers": 3,
-    "patch_size": 14,
-    "projection_dim": 32,
-}
-ABSENT = object()  # take the key out of config.json
-
-# name: what differs from the above. "options" are the recipe's own.
-CHECKPOINTS = {
-    # ALLaVA-3B in small: bfloat16 in two shards, 0.4 of 40 dimensions rotated, no lm_head.bias.
-    "base": {
-        "seed": 5,
-        "config": {"hidden_size": 80, "num_attention_heads": 2, "num_key_value_heads": 2, "partial_rotary_factor": 0.4},
-        "options": {"shards": 2, "position_ids": True},
-    },
-    # Sizes that are no multiple of anything, a linear projector, float32 in one file.
-    "odd": {
-        "seed": 5,
-        "config": {
-            "hidden_size": 72, "num_attention_heads": 3, "num_key_value_heads": ABSENT, "intermediate_size": 101,
-            "mm_projector_type": "linear", "mm_hidden_size": 38, "rope_theta": 500.0, "torch_dtype": "float32",
-            "partial_rotary_factor": ABSENT, "layer_norm_eps": 1e-3, "vocab_size": 371,
-        },
-        "vision": {
-            "hidden_size": 38, "num_attention_heads": 2, "intermediate_size": 55, "image_size": 45, "patch_size": 9,
-            "layer_norm_eps": 1e-2,
-        },
-    },
-    # Three query heads to a key, the class token kept, the last layer selected, a deeper projector, float16.
-    "grouped": {
-        "seed": 4,
-        "config": {
-            "hidden_size": 96, "num_attention_heads": 6, "num_key_value_heads": 2, "mm_projector_type": "mlp3x_gelu",
-            "mm_vision_select_feature": "cls_patch", "mm_vision_select_layer": -1, "torch_dtype": "float16",
-            "partial_rotary_factor": 0.75,
-        },
-        "vision": {"image_size": 28, "patch_size": 14},
-        "options": {"shards": 3},
-    },
-    # Norms on queries and keys, one key for all heads, all dimensions rotated.
-    "qk-norm": {
-        "seed": 7,
-        "config": {
-            "qk_layernorm": True, "num_key_value_heads": 1, "partial_rotary_factor": 1.0, "torch_dtype": "bfloat16",
-            "layer_norm_eps": 1e-4,
-        },
-        "vision": {"image_size": 42},
-    },
-    # The embedding is the output matrix too; a tower of one patch size more; settings of transformers 5.
-    "tied": {
-        "seed": 10,
-        "config": {
-            "tie_word_embeddings": True, "partial_rotary_factor": ABSENT, "rope_theta": ABSENT, "rope_scaling": ABSENT,
-            "rope_parameters": {"rope_type": "default", "rope_theta": 2000.0, "partial_rotary_factor": 0.34},
-            "transformers_version": "5.0.0", "dtype": "bfloat16", "torch_dtype": ABSENT, "num_hidden_layers": 4,
-            "mm_vision_select_layer": -3,
-        },
-        "vision": {"image_size": 32, "patch_size": 8},
-    },
-    # Stock Phi-2's lm_head.bias, which makes the end token likely; exact GELU in the decoder.
-    "bias": {
-        "seed": 7,
-        "config": {"torch_dtype": "float16", "hidden_act": "gelu", "eos_token_id": 328},
-        "vision": {"image_size": 28, "patch_size": 7},
-        "options": {"lm_head_bias": True, "end_bias": 5.0, "shards": 2},
-    },
-    # CLIP's own way with pictures, other mean and deviation, a positive layer, pixels left over by the patches.
-    "center": {
-        "seed": 4,
-        "config": {"image_aspect_ratio": ABSENT, "mm_vision_select_layer": 1, "torch_dtype": "float16"},
-        "vision": {"image_size": 30, "patch_size": 7, "hidden_act": "gelu"},
-        "options": {
-            "preprocessor": {
-                "size": {"shortest_edge": 36}, "crop_size": {"height": 30, "width": 30},
-                "image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.25, 0.3],
-            }
-        },
-    },
-    # Scores of queries and keys in the hundreds, thousands before they are scaled.
-    "hot": {
-        "seed": 2,
-        "config": {"torch_dtype": "float32", "num_attention_heads": 3, "num_key_value_heads": 3},
-        "vision": {"image_size": 28, "patch_size": 14},
-        "options": {"heat": 5.0, "preprocessor": {}},
-    },
-    # Added tokens of all kinds, merges as older files write them; a head wider than hidden_size / heads.
-    "added": {
-        "seed": 10,
-        "config": {"head_dim": 20, "num_attention_heads": 4, "num_key_value_heads": 2, "mm_vision_select_layer": 0},
-        "vision": {"image_size": 28, "patch_size": 14},
-        "options": {"added_tokens": True, "string_merges": True},
-    },
-    # The tower is a CLIP folder of its own; a projector of one layer; greater epsilon there than here.
-    "apart": {
-        "seed": 1,
-        "config": {
-            "mm_projector_type": "mlp1x_gelu", "mm_vision_tower": "./tower", "torch_dtype": "float16",
-            "num_key_value_heads": 2, "rope_theta": 1e6,
-        },
-        "vision": {"image_size": 40, "patch_size": 10},
-        "options": {"tower": True},
-    },
-}  # fmt: skip
-
-PICTURES = [(37, 61, 1), (64, 64, 2), (200, 90, 3), (5, 3, 4)]  # width, height, seed
-CASES = {
-    "text": [("Name three colours.", [])],
-    "image": [("What is this?", [0])],
-    "three": [("\u3000\x1f Compare   them:\n\n\t\tone,  two, three \u0085\n", [0, 1, 2])],
-    "turns": [
-        ("Hello", [3]),
-        ("It's a <image> of 2 cats.", None),
-        ("And this?", [1]),
-        (" None</s>", None),
-        ("  Why not? ", []),
-    ],
-    "control": [("<image>\n</s> <|endoftext|> [/INST] 👩‍🚀🇩🇪 na\u0308ïve 日本 ½", [2])],
-    "empty": [(" \n", [1, 1])],
-}
-
 
 # ---- Tokenizer ----------------------------------------------------------------------------------
 
@@ -199,8 +33,12 @@ def tiny_tokenizer(added):
     tokenizer = byte_level(models.BPE({s: i for i, s in enumerate(symbols)}, merges))
     add_phi_tokens(tokenizer)
     if added:
-        tokenizer.add_special_tokens([AddedToken("<|im_start|>"), AddedToken("<pad>", normalized=False)])
-        tokenizer.add_tokens(["colours", AddedToken("What is", normalized=False), "INST", "Wh", "日本"])
+        tokenizer.add_special_tokens(
+            [AddedToken("<|im_start|>"), AddedToken("<pad>", normalized=False)]
+        )
+        tokenizer.add_tokens(
+            ["colours", AddedToken("What is", normalized=False), "INST", "Wh", "日本"]
+        )
     return tokenizer
 
 
@@ -216,13 +54,21 @@ def write_tokenizer(directory, tokenizer, string_merges):
         content["model"]["merges"] = [" ".join(pair) for pair in content["model"]["merges"]]
     write_json(path, content)
     decoder = {
-        str(token["id"]): {k: v for k, v in token.items() if k != "id"} for token in content["added_tokens"]
+        str(token["id"]): {k: v for k, v in token.items() if k != "id"}
+        for token in content["added_tokens"]
     }
     config = {
-        "add_prefix_space": False, "added_tokens_decoder": decoder, "bos_token": END, "eos_token": END,
-        "clean_up_tokenization_spaces": True, "model_max_length": 512, "pad_token": END, "unk_token": END,
-        "padding_side": "right", "tokenizer_class": "CodeGenTokenizer",
-    }  # fmt: skip
+        "add_prefix_space": False,
+        "added_tokens_decoder": decoder,
+        "bos_token": END,
+        "eos_token": END,
+        "clean_up_tokenization_spaces": True,
+        "model_max_length": 512,
+        "pad_token": END,
+        "unk_token": END,
+        "padding_side": "right",
+        "tokenizer_class": "CodeGenTokenizer",
+    }
     write_json(directory / "tokenizer_config.json", config)
 
 
@@ -252,7 +98,14 @@ def add_vision(weights, config, prefix, position_ids):
     width, patch = config["hidden_size"], config["patch_size"]
     positions = (config["image_size"] // patch) ** 2 + 1
     weights.normal(f"{prefix}embeddings.class_embedding", width)
-    weights.normal(f"{prefix}embeddings.patch_embedding.weight", width, 3, patch, patch, std=(3 * patch**2) ** -0.5)
+    weights.normal(
+        f"{prefix}embeddings.patch_embedding.weight",
+        width,
+        3,
+        patch,
+        patch,
+        std=(3 * patch**2) ** -0.5,
+    )
     weights.normal(f"{prefix}embeddings.position_embedding.weight", positions, width, std=0.5)
     if position_ids:
         weights.tensors[f"{prefix}embeddings.position_ids"] = torch.arange(positions)[None]
@@ -283,7 +136,12 @@ def add_decoder(weights, config, options, end):
     head = config.get("head_dim", hidden // heads)
     kv_heads = config.get("num_key_value_heads", heads)
     tied = config["tie_word_embeddings"]
-    weights.normal("model.embed_tokens.weight", config["vocab_size"], hidden, std=3 * hidden**-0.5 if tied else 1)
+    weights.normal(
+        "model.embed_tokens.weight",
+        config["vocab_size"],
+        hidden,
+        std=3 * hidden**-0.5 if tied else 1,
+    )
     for i in range(config["num_hidden_layers"]):
         layer = f"model.layers.{i}."
         gain = 2.0 * options.get("heat", 1.0)
@@ -316,7 +174,9 @@ def write_weights(directory, tensors, dtype, shards):
     for i in range(shards):
         part = names[len(names) * i // shards : len(names) * (i + 1) // shards]
         file = f"model-{i + 1:05}-of-{shards:05}.safetensors"
-        save_file({name: tensors[name] for name in part}, directory / file, metadata={"format": "pt"})
+        save_file(
+            {name: tensors[name] for name in part}, directory / file, metadata={"format": "pt"}
+        )
         index["weight_map"].update({name: file for name in part})
     index["weight_map"] = dict(sorted(index["weight_map"].items()))
     write_json(directory / "model.safetensors.index.json", index)
@@ -327,11 +187,19 @@ def write_weights(directory, tensors, dtype, shards):
 
 def write_preprocessor(directory, changes, size):
     clip = {
-        "crop_size": {"height": size, "width": size}, "do_center_crop": True, "do_convert_rgb": True,
-        "do_normalize": True, "do_rescale": True, "do_resize": True, "image_processor_type": "CLIPImageProcessor",
-        "image_mean": [0.48145466, 0.4578275, 0.40821073], "image_std": [0.26862954, 0.26130258, 0.27577711],
-        "resample": 3, "rescale_factor": 1 / 255, "size": {"shortest_edge": size},
-    }  # fmt: skip
+        "crop_size": {"height": size, "width": size},
+        "do_center_crop": True,
+        "do_convert_rgb": True,
+        "do_normalize": True,
+        "do_rescale": True,
+        "do_resize": True,
+        "image_processor_type": "CLIPImageProcessor",
+        "image_mean": [0.48145466, 0.4578275, 0.40821073],
+        "image_std": [0.26862954, 0.26130258, 0.27577711],
+        "resample": 3,
+        "rescale_factor": 1 / 255,
+        "size": {"shortest_edge": size},
+    }
     write_json(directory / "preprocessor_config.json", clip | changes)
 
 
@@ -354,7 +222,9 @@ def make_checkpoint(name, seed, directory):
     else:
         add_vision(weights, vision, prefix, options.get("position_ids", False))
         config["vision_config"] = vision
-    add_projector(weights, config["mm_projector_type"], vision["hidden_size"], config["hidden_size"])
+    add_projector(
+        weights, config["mm_projector_type"], vision["hidden_size"], config["hidden_size"]
+    )
     add_decoder(weights, config, options, tokenizer.token_to_id(END))
     write_weights(directory, weights.tensors, dtype, options.get("shards", 1))
     write_json(directory / "config.json", config)
@@ -371,7 +241,9 @@ def make_checkpoint(name, seed, directory):
 
 def turns_of(case):
     return [
-        {"role": "assistant", "text": text} if pictures is None else {"role": "user", "text": text, "pictures": pictures}
+        {"role": "assistant", "text": text}
+        if pictures is None
+        else {"role": "user", "text": text, "pictures": pictures}
         for text, pictures in case
     ]
 
@@ -404,9 +276,14 @@ def run_case(model, name, encoded, tensors):
     tokens, margins, finish = model.greedy(ids, features, 64)
     check_greedy(model, ids, features, tokens, margins)
     return {
-        "name": name, "turns": turns, "input_ids": ids, "stages": stages, "tokens": tokens, "finish": finish,
+        "name": name,
+        "turns": turns,
+        "input_ids": ids,
+        "stages": stages,
+        "tokens": tokens,
+        "finish": finish,
         "margins": [float(f"{m:.6g}") for m in margins],
-    }  # fmt: skip
+    }
 
 
 def make_golden(directory):
@@ -424,20 +301,26 @@ def make_golden(directory):
     golden = {
         "pictures": [
             {
-                "width": width, "height": height, "seed": seed,
+                "width": width,
+                "height": height,
+                "seed": seed,
                 "square_sha256": hashlib.sha256(model.preprocess(image)[0].tobytes()).hexdigest(),
-                "pixel_values_sha256": hashlib.sha256(stages["pixel_values"].numpy().tobytes()).hexdigest(),
+                "pixel_values_sha256": hashlib.sha256(
+                    stages["pixel_values"].numpy().tobytes()
+                ).hexdigest(),
             }
             for (width, height, seed), image, stages in zip(PICTURES, images, encoded)
         ],
         "cases": cases,
-    }  # fmt: skip
+    }
     write_golden(directory / "golden.json", golden)
     report(directory, model, images, cases, tensors)
 
 
 def write_golden(path, golden):
-    lines = [f'"{key}": [\n' + ",\n".join(json.dumps(v) for v in golden[key]) + "\n]" for key in golden]
+    lines = [
+        f'"{key}": [\n' + ",\n".join(json.dumps(v) for v in golden[key]) + "\n]" for key in golden
+    ]
     path.write_text("{" + ",\n".join(lines) + "}\n", encoding="ascii")
 
 

@@ -34,7 +34,9 @@ FULL = [
 
 
 def case(width, height, seed, size, crop_size, aspect, full=False):
-    square, values = preprocess(picture(width, height, seed), clip_processor(size, crop_size), aspect)
+    square, values = preprocess(
+        picture(width, height, seed), clip_processor(size, crop_size), aspect
+    )
     assert square.shape == (crop_size, crop_size, 3) and values.shape == (3, crop_size, crop_size)
     result = {"width": width, "height": height, "seed": seed, "size": size, "aspect": aspect}
     if crop_size != size:

@@ -51,9 +51,9 @@ def allava_tokenizer():
 
 PLAIN = r"""Hello, world!
 The image contains a large, stylized "HI!" in a bright pink color with yellow outlines.
-[INST] What is this? [/INST] 
+[INST] What is this? [/INST]\x20
 [INST]
- [/INST] 
+ [/INST]\x20
 What's in the picture?
 don't can't we've I'm you'll he'd it's they're
 DON'T CAN'T WE'VE I'M YOU'LL HE'D IT'S THEY'RE
@@ -123,8 +123,8 @@ a\r\nb\rc\n\rd\r\n\r\n e
 Hmm...what?!Yes--no;maybe:ok
 camelCase snake_case kebab-case SCREAMING_CASE a.b.c 1st 2nd x86_64 H2O
  leading space
-trailing space 
- both 
+trailing space\x20
+ both\x20
 a b  c   d    e     f
 \ta\t\tb\t\t\tc
 a \tb\t c \t d\t \te
@@ -132,8 +132,8 @@ a\n\nb\n\n\nc \n d\n \ne
 \n
 \n\n\n
  \n
-\n 
- \n \n 
+\n\x20
+ \n \n\x20
 x \n
 x  \n
 x\n  y
@@ -149,13 +149,13 @@ x   \n   y
 <|endoftext|>
 <|endoftext|><|endoftext|>
 a<|endoftext|>b
-  <|endoftext|>  
+  <|endoftext|> \x20
    x<|endoftext|>\t\ty
 <<|endoftext|>>
 <|endof<|endoftext|>text|>
 hi <|endoftext|> there
 Answer.<|endoftext|>
-[INST] a [/INST] b<|endoftext|>[INST] c [/INST] 
+[INST] a [/INST] b<|endoftext|>[INST] c [/INST]\x20
 Ġ Ċ ĉ Ġhello âĢĻ
 #version: 0.2
 Supercalifragilisticexpialidocious antidisestablishmentarianism
@@ -166,13 +166,14 @@ aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
 ----------------------------------------------------------------
 a\u0000b""".split("\n")
 
-WORDS = (
-    "the a of what is in this image picture describe please colour red blue green how many people are "
-    "there can you see cat dog sky left right HTTP foo_bar 42 x' 1999 don't I'll we've she's it'd I'm "
-    "you're Ünïcödé straße 北京 東京 서울 Москва Αθήνα القاهرة ירושלים กรุงเทพ 👍 🎉 ❤️ 👩‍👩‍👦 🇪🇺 e\u0301 ½ ٣ Ⅷ"
-).split(" ")
-SPACES = [" ", " ", " ", "  ", "   ", "\t", "\n", "\t\t", "\n\n", " \n", "\r\n", "\u00a0", "\u3000", "\u2028", "\u0085"]
-MARKS = [".", ",", "!", "?", "...", ":", ";", "'", '"', "(", ")", "-", "--", "/", "<", ">", "|", "_", "\u2019", "\u3002"]
+WORDS = """
+the a of what is in this image picture describe please colour red blue green how many people are
+there can you see cat dog sky left right HTTP foo_bar 42 x' 1999 don't I'll we've she's it'd I'm
+you're Ünïcödé straße 北京 東京 서울 Москва Αθήνα القاهرة ירושלים กรุงเทพ 👍 🎉 ❤️ 👩‍👩‍👦 🇪🇺 e\u0301 ½ ٣ Ⅷ
+""".split()
+SPACES = [" ", " ", " ", "  ", "   ", "\t", "\n", "\t\t", "\n\n", " \n", "\r\n"]
+SPACES += ["\u00a0", "\u3000", "\u2028", "\u0085"]
+MARKS = list(".,!?:;'\"()-/<>|_\u2019\u3002") + ["...", "--"]
 
 
 def stable(char):
@@ -181,7 +182,12 @@ def stable(char):
     category = unicodedata.category(char)
     if category == "Cs":
         return False
-    return category != "Cn" or 0x40000 <= code < 0xE0000 or code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF
+    return (
+        category != "Cn"
+        or 0x40000 <= code < 0xE0000
+        or code & 0xFFFE == 0xFFFE
+        or 0xFDD0 <= code <= 0xFDEF
+    )
 
 
 def random_char(rng):
@@ -247,24 +253,28 @@ def strings(rng):
         yield sentence(rng)
     for _ in range(200):
         yield "".join(random_char(rng) for _ in range(rng.randrange(1, 16)))
-    for categories in (["No"], ["Nl"], ["Nd"], ["Mn", "Mc", "Me"], ["Lm", "Lo"], ["Lt", "Lu", "Ll"], ["Cf"], ["Sm", "So", "Sk"], ["Zs"]):
+    for categories in ("No", "Nl", "Nd", "Mn Mc Me", "Lm Lo", "Lt Lu Ll", "Cf", "Sm So Sk", "Zs"):
         for _ in range(14):
-            chars = [of_category(rng, categories) for _ in range(4)]
+            chars = [of_category(rng, categories.split()) for _ in range(4)]
             yield f"a{chars[0]} {chars[1]}1{chars[2]}{chars[3]} '{chars[0]}s"
     for _ in range(60):
         data = bytes(rng.randrange(256) for _ in range(rng.randrange(1, 40)))
         yield "".join(c for c in data.decode("utf-8", "replace") if stable(c))
     for _ in range(60):
-        yield "".join(rng.choice([END, "<|endo", "ft|>", " ", "  ", "\t\t", "x", "<", "\n"]) for _ in range(rng.randrange(1, 10)))
+        yield "".join(
+            rng.choice([END, "<|endo", "ft|>", " ", "  ", "\t\t", "x", "<", "\n"])
+            for _ in range(rng.randrange(1, 10))
+        )
     yield from long_words(rng)
 
 
-REFUSED = [
-    "eda080", "edbfbf", "eda0bdedb880", "61eda08062",  # surrogates, CESU-8
-    "80", "bf", "c0", "c080", "c1bf", "e08080", "e09fbf", "f0808080", "f08fbfbf",  # stray, overlong
-    "f4908080", "f5808080", "f8888080", "fc8480808080", "fe", "ff",  # above U+10FFFF
-    "c3", "c328", "e28281c0", "e282", "f09f98", "61f09f9862", "e2e282ac", "68c3c3a9",  # truncated
-]
+# In hex. Surrogates and pairs of them; stray, overlong; above U+10FFFF; truncated.
+REFUSED = """
+eda080 edbfbf eda0bdedb880 61eda08062
+80 bf c0 c080 c1bf e08080 e09fbf f0808080 f08fbfbf
+f4908080 f5808080 f8888080 fc8480808080 fe ff
+c3 c328 e28281c0 e282 f09f98 61f09f9862 e2e282ac 68c3c3a9
+""".split()
 
 
 # ---- Results ------------------------------------------------------------------------------------
@@ -281,7 +291,10 @@ def random_ids(rng):
         return [rng.randrange(256) for _ in range(n)]  # single bytes: mostly broken UTF-8
     if kind < 0.7:
         return [rng.randrange(50295) for _ in range(n)]
-    return [rng.choice([rng.randrange(94, 256), rng.randrange(50295), rng.randrange(50256, 50295)]) for _ in range(n)]
+    return [
+        rng.choice([rng.randrange(94, 256), rng.randrange(50295), rng.randrange(50256, 50295)])
+        for _ in range(n)
+    ]
 
 
 def main():
@@ -315,7 +328,10 @@ def write_lines(path, result):
         else:
             fields.append(f'"{name}": {dump(value)}')
     path.write_text("{" + ",\n".join(fields) + "}\n", encoding="ascii")
-    print(f"{path.name}: {path.stat().st_size} bytes,", ", ".join(f"{len(v)} {k}" for k, v in result.items() if isinstance(v, list)))
+    print(
+        f"{path.name}: {path.stat().st_size} bytes,",
+        ", ".join(f"{len(v)} {k}" for k, v in result.items() if isinstance(v, list)),
+    )
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-FORMULA = "v(x,y,c,seed) = ((x*7 + y*13 + c*101 + seed*31) ^ ((x*y) >> 3) ^ (x*x*3 + y*5*c)) & 255, in uint32"
+FORMULA = "((x*7 + y*13 + c*101 + seed*31) ^ ((x*y) >> 3) ^ (x*x*3 + y*5*c)) & 255 in uint32"
 
 
 def picture(width, height, seed):
@@ -28,7 +28,9 @@ def preprocess(image, processor, aspect):
     """What LLaVA's process_images does: (uint8 [S, S, 3], float32 [3, S, S])."""
     if aspect == "pad":
         image = expand2square(image, tuple(int(mean * 255) for mean in processor.image_mean))
-    square = processor(image, do_rescale=False, do_normalize=False, return_tensors="np")["pixel_values"][0]
+    square = processor(image, do_rescale=False, do_normalize=False, return_tensors="np")[
+        "pixel_values"
+    ][0]
     values = processor(image, return_tensors="np")["pixel_values"][0]
     assert square.dtype == np.uint8 and values.dtype == np.float32
     return np.ascontiguousarray(square.transpose(1, 2, 0)), np.ascontiguousarray(values)

@@ -80,7 +80,12 @@ def collate(rows: list[Row], end: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     targets = np.full((len(rows), length), NO_LOSS, np.int64)
     for i, row in enumerate(rows):
         n = len(row.ids)
-        ids[i, :n], segments[i, :n], positions[i, :n], targets[i, :n] = row.ids, row.segments, row.positions, row.targets
+        ids[i, :n], segments[i, :n], positions[i, :n], targets[i, :n] = (
+            row.ids,
+            row.segments,
+            row.positions,
+            row.targets,
+        )
     s = torch.from_numpy(segments)
     query, key = s[:, :, None], s[:, None, :]
     sees = (query == key) | ((key == PICTURE) & (query >= 0) & (query % 2 == 0))

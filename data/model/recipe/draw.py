@@ -41,7 +41,20 @@ def _box(aspect: float) -> Points:
 def _cross(arm: float) -> Points:
     reach = math.sqrt(1 - arm * arm)
     a, r = arm, reach
-    return [(-a, -r), (a, -r), (a, -a), (r, -a), (r, a), (a, a), (a, r), (-a, r), (-a, a), (-r, a), (-r, -a), (-a, -a)]
+    return [
+        (-a, -r),
+        (a, -r),
+        (a, -a),
+        (r, -a),
+        (r, a),
+        (a, a),
+        (a, r),
+        (-a, r),
+        (-a, a),
+        (-r, a),
+        (-r, -a),
+        (-a, -a),
+    ]
 
 
 def _heart() -> Points:
@@ -93,7 +106,10 @@ def _mask(thing: Thing, smooth: bool) -> tuple[Image.Image, int, int]:
         r = thing.radius * scale
         pen.polygon(
             [
-                ((thing.x + r * (u * cos - v * sin) - left) * fine, (thing.y + r * (u * sin + v * cos) - top) * fine)
+                (
+                    (thing.x + r * (u * cos - v * sin) - left) * fine,
+                    (thing.y + r * (u * sin + v * cos) - top) * fine,
+                )
                 for u, v in outline(thing.shape, thing.detail)
             ],
             fill=ink,
@@ -115,7 +131,9 @@ def _draw_ground(rng: random.Random, ground: Ground, width: int, height: int) ->
         if ramp is None:  # corner to corner
             line = np.linspace(0, 1, 256)
             both = (line[:, None] + line[None, :]) / 2
-            ramp = Image.fromarray((both if ground.angle == 45 else both[:, ::-1]).__mul__(255).astype(np.uint8))
+            ramp = Image.fromarray(
+                (both if ground.angle == 45 else both[:, ::-1]).__mul__(255).astype(np.uint8)
+            )
         ramp = ramp.resize((width, height), Image.Resampling.BILINEAR)
         base = Image.new("RGB", (width, height), ground.rgbs[0])
         return Image.composite(Image.new("RGB", (width, height), ground.rgbs[1]), base, ramp)
@@ -123,7 +141,11 @@ def _draw_ground(rng: random.Random, ground: Ground, width: int, height: int) ->
     if ground.kind == "plain":
         return base
     grain = rng.choice((1, 2, 3))
-    noise = _noise(rng, -(-width // grain), -(-height // grain)).repeat(grain, 0).repeat(grain, 1)[:height, :width]
+    noise = (
+        _noise(rng, -(-width // grain), -(-height // grain))
+        .repeat(grain, 0)
+        .repeat(grain, 1)[:height, :width]
+    )
     flecks = np.asarray(base, np.float32) + noise * rng.uniform(18, 34)
     return Image.fromarray(flecks.clip(0, 255).astype(np.uint8))
 
@@ -142,14 +164,14 @@ def _wear(rng: random.Random, image: Image.Image) -> Image.Image:
     return image
 
 
-def draw(rng: random.Random, scene: Scene) -> Image.Image:
-    """The picture of a scene."""
+def draw(rng: random.Random, scene: Scene, worn: bool = True) -> Image.Image:
+    """The picture of a scene; worn, it may have seen noise, blur and JPEG."""
     image = _draw_ground(rng, scene.ground, scene.width, scene.height)
     smooth = rng.random() < 0.75
     for thing in scene.things:
         mask, left, top = _mask(thing, smooth)
         image.paste(thing.rgb, (left, top), mask)
-    return _wear(rng, image)
+    return _wear(rng, image) if worn else image
 
 
 def pad_to_square(image: Image.Image, fill: tuple[int, ...] | int = PADDING) -> Image.Image:
@@ -175,7 +197,11 @@ def owners(scene: Scene) -> np.ndarray:
         mask, left, top = _mask(thing, False)
         cells.paste(index + 1, (left, top), mask)
     grid = np.asarray(pad_to_square(cells, 0).resize((side, side), Image.Resampling.NEAREST))
-    grid = grid.reshape(PATCHES, side // PATCHES, PATCHES, side // PATCHES).swapaxes(1, 2).reshape(PATCHES**2, -1)
+    grid = (
+        grid.reshape(PATCHES, side // PATCHES, PATCHES, side // PATCHES)
+        .swapaxes(1, 2)
+        .reshape(PATCHES**2, -1)
+    )
     counts = np.stack([(grid == i + 1).sum(1) for i in range(max(1, len(scene.things)))], 1)
     best = counts.argmax(1)
     return np.where(counts.max(1) >= 0.15 * grid.shape[1], best, -1).astype(np.int8)

@@ -22,13 +22,25 @@ from .batch import OPENING
 from .draw import draw, prepare
 from .model import LlavaPhi, load_model
 from .questions import (
-    Turn, ask_all_shapes, ask_brief, ask_colour, ask_full, ask_ground, ask_number, ask_outside, ask_place,
-    ask_presence, ask_relation, ask_shape, small_talk,
+    Turn,
+    ask_all_shapes,
+    ask_brief,
+    ask_colour,
+    ask_full,
+    ask_ground,
+    ask_number,
+    ask_outside,
+    ask_place,
+    ask_presence,
+    ask_relation,
+    ask_shape,
+    ask_whether,
+    small_talk,
 )  # fmt: skip
 from .scene import Scene, pick_scene
 from .tokenizer import Words
 
-ASKS = (ask_full, ask_brief, ask_shape, ask_colour, ask_place, ask_number, ask_presence, ask_ground,
+ASKS = (ask_full, ask_brief, ask_shape, ask_colour, ask_place, ask_number, ask_presence, ask_whether, ask_ground,
         ask_all_shapes, ask_relation, ask_outside, small_talk)  # fmt: skip
 MOST_TOKENS = 120
 
@@ -55,7 +67,9 @@ class TorchAnswerer:
         embed = self.model.decoder.model.embed_tokens
         before = embed(torch.tensor([self.words.encode(OPENING)]))
         after = embed(torch.tensor([self.words.encode(f"\n{question.strip()} [/INST] ")]))
-        state = self.model.decoder.model(inputs_embeds=torch.cat((before, features, after), 1), use_cache=True)
+        state = self.model.decoder.model(
+            inputs_embeds=torch.cat((before, features, after), 1), use_cache=True
+        )
         said: list[int] = []
         while len(said) < MOST_TOKENS:
             token = int(self.model.decoder.lm_head(state.last_hidden_state[0, -1]).argmax())
@@ -63,7 +77,9 @@ class TorchAnswerer:
                 break
             said.append(token)
             state = self.model.decoder.model(
-                inputs_embeds=embed(torch.tensor([[token]])), past_key_values=state.past_key_values, use_cache=True
+                inputs_embeds=embed(torch.tensor([[token]])),
+                past_key_values=state.past_key_values,
+                use_cache=True,
             )
         return self.words.decode(said)
 
@@ -77,7 +93,16 @@ class CliAnswerer:
     def answer(self, image: Image.Image, question: str) -> str:
         with tempfile.NamedTemporaryFile(suffix=".png") as file:
             image.save(file.name)
-            command = [*self.command, "--image", file.name, "--prompt", question, "--max-new-tokens", str(MOST_TOKENS), "--json"]
+            command = [
+                *self.command,
+                "--image",
+                file.name,
+                "--prompt",
+                question,
+                "--max-new-tokens",
+                str(MOST_TOKENS),
+                "--json",
+            ]
             said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         return str(json.loads(said.splitlines()[0])["text"])
 
@@ -95,7 +120,15 @@ def is_right(turn: Turn, said: str) -> bool:
 
 def headings(scene: Scene, turn: Turn) -> list[str]:
     name = {"yes": "yes or no", "no": "yes or no"}.get(turn.skill, turn.skill)
-    many = "none" if not scene.things else "one shape" if len(scene.things) == 1 else "2-3 shapes" if len(scene.things) <= 3 else "4-6 shapes"
+    many = (
+        "none"
+        if not scene.things
+        else "one shape"
+        if len(scene.things) == 1
+        else "2-3 shapes"
+        if len(scene.things) <= 3
+        else "4-6 shapes"
+    )
     detailed = ("describe", "describe briefly", "shape", "colour", "place", "number", "list", "yes or no")
     return [name] + ([f"{name}, {many}"] if name in detailed else [])
 
@@ -122,14 +155,18 @@ def evaluate(answerer: Answerer, pictures: int, seed: str, show: int) -> dict[st
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--cli", type=Path, help="ask this allava-cli instead of torch")
     parser.add_argument("--pictures", type=int, default=300)
     parser.add_argument("--seed", default="1", help="another seed gives other pictures")
     parser.add_argument("--show", type=int, default=0, help="print this many wrong answers")
     options = parser.parse_args()
-    answerer: Answerer = CliAnswerer(options.cli, options.model) if options.cli else TorchAnswerer(options.model)
+    answerer: Answerer = (
+        CliAnswerer(options.cli, options.model) if options.cli else TorchAnswerer(options.model)
+    )
     for heading, (right, asked) in evaluate(answerer, options.pictures, options.seed, options.show).items():
         print(f"{heading:32} {right:5} of {asked:5}  {100 * right / asked:5.1f} %")
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModel, PhiConfig, PhiForCausalLM
 
 from .draw import MEAN, STD
-from .scene import CANVAS, GROUND_NAMES, COLOUR_NAMES, SHAPES
+from .scene import CANVAS, COLOUR_NAMES, GROUND_NAMES, MOST_THINGS, PLACES, SHAPES
 
 VISION_PREFIX = "model.vision_tower.vision_tower.vision_model."
 PROJECTOR_PREFIX = "model.mm_projector."
@@ -57,7 +57,11 @@ def _decoder_config(s: Sizes, vocabulary: int) -> PhiConfig:
         num_key_value_heads=s.heads,
         hidden_act="gelu_new",
         layer_norm_eps=1e-5,
-        rope_parameters={"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": s.rotary_factor},
+        rope_parameters={
+            "rope_type": "default",
+            "rope_theta": 10000.0,
+            "partial_rotary_factor": s.rotary_factor,
+        },
         max_position_embeddings=s.positions,
         tie_word_embeddings=False,
         bos_token_id=None,
@@ -77,7 +81,11 @@ class LlavaPhi(nn.Module):
         self.decoder = PhiForCausalLM(_decoder_config(sizes, vocabulary))
         self.decoder.lm_head = nn.Linear(sizes.hidden, vocabulary, bias=False)  # ALLaVA has no bias here
         nn.init.normal_(self.decoder.lm_head.weight, std=0.02)
+        for layer in self.decoder.model.layers:  # gelu_new as one kernel instead of eight
+            layer.mlp.activation_fn = nn.GELU(approximate="tanh")
         self._spread_positions()
+        self.mean: Tensor
+        self.std: Tensor
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
 
@@ -116,7 +124,11 @@ class LlavaPhi(nn.Module):
     def tensors(self) -> dict[str, Tensor]:
         """The weights under their LLaVA-Phi names."""
         named = dict(self.decoder.state_dict())
-        named |= {VISION_PREFIX + k: v for k, v in self.vision.state_dict().items() if not k.endswith("position_ids")}
+        named |= {
+            VISION_PREFIX + k: v
+            for k, v in self.vision.state_dict().items()
+            if not k.endswith("position_ids")
+        }
         named |= {PROJECTOR_PREFIX + k: v for k, v in self.projector.state_dict().items()}
         return named
 
@@ -137,9 +149,12 @@ class PatchHeads(nn.Module):
         self.centre = nn.Linear(width, 1)
         self.lies = nn.Linear(width, 3)
         self.ground = nn.Linear(width, len(GROUND_NAMES))
+        self.place = nn.Linear(width, len(PLACES))
+        self.rank = nn.Linear(width, MOST_THINGS)
+        self.number = nn.Linear(width, MOST_THINGS + 1)
 
 
-def save_model(model: LlavaPhi, folder: Path, end_of_text: int, tokenizer_length: int) -> None:
+def save_model(model: LlavaPhi, folder: Path, end_of_text: int) -> None:
     """Writes everything of the Hugging Face folder but tokenizer.json and the card."""
     s = model.sizes
     vision = model.vision.config.to_dict()
@@ -212,13 +227,13 @@ def save_model(model: LlavaPhi, folder: Path, end_of_text: int, tokenizer_length
         "image_std": list(STD),
     }
     generation = {"eos_token_id": end_of_text, "do_sample": False, "max_new_tokens": 256}
-    assert tokenizer_length <= model.decoder.config.vocab_size
     files = {"config": config, "tokenizer_config": tokenizer, "preprocessor_config": preprocessor,
              "generation_config": generation}  # fmt: skip
     for name, content in files.items():
         (folder / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n")
     tensors = {k: v.detach().to(torch.bfloat16).contiguous() for k, v in model.tensors().items()}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "model.safetensors").chmod(0o644)
 
 
 def load_model(folder: Path) -> LlavaPhi:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .draw import PATCHES
-from .scene import COLOUR_NAMES, GROUND_NAMES, SHAPES, Scene
+from .scene import COLOUR_NAMES, GROUND_NAMES, PLACES, SHAPES, Scene
 
 
 def _in_patches(scene: Scene, x: float, y: float) -> tuple[float, float]:
@@ -22,12 +22,16 @@ def _in_patches(scene: Scene, x: float, y: float) -> tuple[float, float]:
 
 @dataclass
 class Shard:
+    name: str
     pixels: np.ndarray  # uint8 [N, S, S, 3]
     scenes: list[Scene]
     shape: np.ndarray  # int8 [N, P], the last class is "nothing here"
     colour: np.ndarray  # int8 [N, P]
     centre: np.ndarray  # bool [N, P]
     lies: np.ndarray  # float32 [N, P, 3]: from the patch to its thing's centre, and the radius, in patches
+    owner: np.ndarray  # int8 [N, P]: which thing, counted from the left, -1 for none
+    place: np.ndarray  # int8 [N, P]: in which of PLACES that thing lies
+    number: np.ndarray  # int64 [N]: of things
     ground: np.ndarray  # float32 [N, names]: which colours the background has
 
     @staticmethod
@@ -40,18 +44,22 @@ class Shard:
         centre = np.zeros((count, patches), bool)
         lies = np.zeros((count, patches, 3), np.float32)
         middles = np.stack(np.divmod(np.arange(patches), PATCHES)[::-1], 1) + 0.5
+        place = np.zeros((count, patches), np.int8)
+        number = np.array([len(s.things) for s in scenes])
         ground = np.zeros((count, len(GROUND_NAMES)), np.float32)
         for i, scene in enumerate(scenes):
             for t, thing in enumerate(scene.things):
                 shape[i][owner[i] == t] = SHAPES.index(thing.shape)
                 colour[i][owner[i] == t] = COLOUR_NAMES.index(thing.colour)
+                place[i][owner[i] == t] = PLACES.index(thing.place)
                 x, y = _in_patches(scene, thing.x, thing.y)
                 centre[i, int(y) * PATCHES + int(x)] = True
                 lies[i][owner[i] == t, :2] = (np.array([[x, y]]) - middles)[owner[i] == t]
                 lies[i][owner[i] == t, 2] = thing.radius / max(scene.width, scene.height) * PATCHES
             for name in scene.ground.colours:
                 ground[i, GROUND_NAMES.index(name)] = 1
-        return Shard(np.load(path, mmap_mode="r"), scenes, shape, colour, centre, lies, ground)
+        pixels = np.load(path, mmap_mode="r")
+        return Shard(path.stem, pixels, scenes, shape, colour, centre, lies, owner, place, number, ground)
 
 
 class Pool:
@@ -68,10 +76,15 @@ class Pool:
             if path.stem not in self.shards and int(path.stem) >= self.first:
                 self.shards[path.stem] = Shard.read(path)
         if not self.shards:
-            raise SystemExit(f"{self.folder}: no pictures yet; run `python -m recipe.draw --out {self.folder}`")
+            raise SystemExit(
+                f"{self.folder}: no pictures yet; run `python -m recipe.draw --out {self.folder}`"
+            )
 
-    def pick(self, rng: np.random.Generator, count: int) -> tuple[Shard, np.ndarray]:
-        names = sorted(self.shards)
+    def pick(
+        self, rng: np.random.Generator, count: int, shards: int | None = None
+    ) -> tuple[Shard, np.ndarray]:
+        """Rows of one shard; of the first few only, where their number is given."""
+        names = sorted(self.shards)[:shards]
         shard = self.shards[names[rng.integers(len(names))]]
         return shard, np.sort(rng.choice(len(shard.scenes), count, replace=False))
 

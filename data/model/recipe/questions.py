@@ -52,7 +52,7 @@ def kind(thing: Thing) -> str:
 
 
 def counted(count: int, colour: str, shape: str) -> str:
-    """"a red circle", "two red circles", "no red circles"; colour or shape may be empty."""
+    """ "a red circle", "two red circles", "no red circles"; colour or shape may be empty."""
     noun = shape or "shape"
     words = f"{colour} {noun}".strip()
     if count == 1:
@@ -62,7 +62,11 @@ def counted(count: int, colour: str, shape: str) -> str:
 
 def ground_words(scene: Scene) -> str:
     g = scene.ground
-    return f"fades from {g.colours[0]} to {g.colours[1]}" if g.kind == "gradient" else f"is {g.kind} {g.colours[0]}"
+    return (
+        f"fades from {g.colours[0]} to {g.colours[1]}"
+        if g.kind == "gradient"
+        else f"is {g.kind} {g.colours[0]}"
+    )
 
 
 def on_ground(scene: Scene) -> str:
@@ -95,7 +99,11 @@ def vary(rng: random.Random, template: str) -> str:
         template = template[: match.start()] + rng.choice(choices) + template[match.end() :]
     text = re.sub(r" +([?.,]|$)", r"\1", re.sub(r"  +", " ", template)).strip()
     if rng.random() < 0.06:
-        text = rng.choice(("Please ", "Can you tell me: ", "Tell me, ", "Hello! ", "OK, ", "So, ", "Look: ")) + text[0].lower() + text[1:]
+        text = (
+            rng.choice(("Please ", "Can you tell me: ", "Tell me, ", "Hello! ", "OK, ", "So, ", "Look: "))
+            + text[0].lower()
+            + text[1:]
+        )
     if rng.random() < 0.12:
         text = text[0].lower() + text[1:]
     if rng.random() < 0.12:
@@ -316,6 +324,31 @@ def ask_presence(rng: random.Random, scene: Scene) -> Turn | None:
     return Turn(vary(rng, question), answer, "yes" if n else "no")
 
 
+def ask_whether(rng: random.Random, scene: Scene) -> Turn | None:
+    """Is it red? Is this a star? Is the star red?"""
+    unique = [t for t in scene.things if ("", t.shape) in _names(scene, t)]
+    if not unique:
+        return None
+    t = rng.choice(unique)
+    truly = rng.random() < 0.5
+    if len(scene.things) == 1 and rng.random() < 0.5:
+        shape = t.shape if truly else rng.choice([s for s in SHAPES if s != t.shape])
+        question = f"Is {{this|it|that|the shape}} {article(shape)}?"
+        return Turn(
+            vary(rng, question),
+            f"{'Yes' if truly else 'No'}, it is {article(t.shape)}.",
+            "yes" if truly else "no",
+        )
+    colour = t.colour if truly else rng.choice([c for c in COLOUR_NAMES if c != t.colour])
+    subject = "{it|the SHAPE|the SHAPE}" if len(scene.things) == 1 else "the SHAPE"
+    question = f"Is {subject} {colour}?".replace("SHAPE", t.shape)
+    return Turn(
+        vary(rng, question),
+        f"{'Yes' if truly else 'No'}, the {t.shape} is {t.colour}.",
+        "yes" if truly else "no",
+    )
+
+
 def ask_ground(rng: random.Random, scene: Scene) -> Turn:
     question = rng.choice((
         "What {COLOUR} is the {background|backdrop}?", "What is the background{| like}?", "Describe the background.",
@@ -332,7 +365,11 @@ def ask_all_shapes(rng: random.Random, scene: Scene) -> Turn | None:
         "{What|Which} {shapes|objects|figures|things} {are there|do you see|can you see|are} {THERE}?",
         "List {all |}the {THINGS}{| {THERE}}.", "Name {all |}the {THINGS}.", "What are {the {THINGS}|these|they}?",
     ))  # fmt: skip
-    return Turn(vary(rng, question), f"There {'is' if groups(scene)[0].startswith('a') else 'are'} {join(groups(scene))}.", "list")
+    return Turn(
+        vary(rng, question),
+        f"There {'is' if groups(scene)[0].startswith('a') else 'are'} {join(groups(scene))}.",
+        "list",
+    )
 
 
 def ask_all_colours(rng: random.Random, scene: Scene) -> Turn | None:
@@ -344,7 +381,11 @@ def ask_all_colours(rng: random.Random, scene: Scene) -> Turn | None:
         "What {COLOUR}s {are|have} the {THINGS}?", "{What|Which} {COLOUR}s are the {THINGS}?",
     ))  # fmt: skip
     subject = f"The {scene.things[0].shape} is" if len(scene.things) == 1 else "The shapes are"
-    return Turn(vary(rng, question), f"{subject} {join(colours)}, and the background {ground_words(scene)}.", "colours")
+    return Turn(
+        vary(rng, question),
+        f"{subject} {join(colours)}, and the background {ground_words(scene)}.",
+        "colours",
+    )
 
 
 def ask_relation(rng: random.Random, scene: Scene) -> Turn | None:
@@ -356,14 +397,27 @@ def ask_relation(rng: random.Random, scene: Scene) -> Turn | None:
     if a is b:
         return None
     first, second = f"{a_name[0]} {a_name[1]}".strip(), f"{b_name[0]} {b_name[1]}".strip()
-    words = [w for w, d in (("{|to the }left of", -dx), ("{|to the }right of", dx), ("above", -dy), ("below", dy)) if abs(d) > 0.2]
+    words = [
+        w
+        for w, d in (("{|to the }left of", -dx), ("{|to the }right of", dx), ("above", -dy), ("below", dy))
+        if abs(d) > 0.2
+    ]
     if not words:
         return None
     word = rng.choice(words)
     true = {"l": dx < 0, "r": dx > 0, "a": dy < 0, "b": dy > 0}[word.replace("{|to the }", "")[0]]
     told = word.replace("{|to the }", "to the ")
-    opposite = {"to the left of": "to the right of", "to the right of": "to the left of", "above": "below", "below": "above"}
-    answer = f"Yes, the {first} is {told} the {second}." if true else f"No, the {first} is {opposite[told]} the {second}."
+    opposite = {
+        "to the left of": "to the right of",
+        "to the right of": "to the left of",
+        "above": "below",
+        "below": "above",
+    }
+    answer = (
+        f"Yes, the {first} is {told} the {second}."
+        if true
+        else f"No, the {first} is {opposite[told]} the {second}."
+    )
     return Turn(vary(rng, f"Is the {first} {word} the {second}?"), answer, "relation")
 
 
@@ -435,8 +489,8 @@ def small_talk(rng: random.Random, scene: Scene) -> Turn:
 
 Ask = Callable[[random.Random, Scene], Turn | None]
 SKILLS: tuple[tuple[Ask, float], ...] = (
-    (ask_brief, 0.10), (ask_full, 0.15), (ask_shape, 0.08), (ask_colour, 0.12), (ask_place, 0.12), (ask_number, 0.15),
-    (ask_presence, 0.13), (ask_ground, 0.05), (ask_all_shapes, 0.04), (ask_all_colours, 0.03), (ask_relation, 0.04),
+    (ask_brief, 0.09), (ask_full, 0.15), (ask_shape, 0.08), (ask_colour, 0.11), (ask_place, 0.12), (ask_number, 0.14),
+    (ask_presence, 0.12), (ask_whether, 0.04), (ask_ground, 0.05), (ask_all_shapes, 0.04), (ask_all_colours, 0.03), (ask_relation, 0.04),
     (ask_outside, 0.05), (small_talk, 0.02),
 )  # fmt: skip
 CAPTION_SKILLS: tuple[tuple[Ask, float], ...] = ((ask_brief, 0.35), (ask_full, 0.5), (ask_all_shapes, 0.15))
@@ -456,9 +510,15 @@ def _about_it(rng: random.Random, scene: Scene) -> tuple[Turn, ...]:
         return (ask(rng, scene),)
     t = rng.choice(unique)
     colour = ("What {COLOUR} is it?|Which {COLOUR} is it?|Its {COLOUR}?", f"The {t.shape} is {t.colour}.")
-    place = ("Where is it?|Where?|Where is it placed?|In which part of the picture is it?", f"The {t.shape} is {place_words(t.place)}.")
+    place = (
+        "Where is it?|Where?|Where is it placed?|In which part of the picture is it?",
+        f"The {t.shape} is {place_words(t.place)}.",
+    )
     openers = [
-        (f"Is there a {t.shape}?|Do you see a {t.shape}?|Is there a {t.shape} in the picture?", f"Yes, there is {article(t.shape)}."),
+        (
+            f"Is there a {t.shape}?|Do you see a {t.shape}?|Is there a {t.shape} in the picture?",
+            f"Yes, there is {article(t.shape)}.",
+        ),
         (f"Where is the {t.shape}?", place[1]),
         (f"What colour is the {t.shape}?|What color is the {t.shape}?", colour[1]),
     ]
@@ -478,7 +538,13 @@ def _about_it(rng: random.Random, scene: Scene) -> tuple[Turn, ...]:
         other = rng.choice(others)
         last = turns[-1].answer
         answer = f"The {other.shape} is {other.colour if last == colour[1] else place_words(other.place)}."
-        turns.append(Turn(vary(rng, f"{{And|What about|And what about|How about}} the {other.shape}?"), answer, "follow-up"))
+        turns.append(
+            Turn(
+                vary(rng, f"{{And|What about|And what about|How about}} the {other.shape}?"),
+                answer,
+                "follow-up",
+            )
+        )
     return tuple(turns)
 
 
@@ -488,7 +554,9 @@ def talk_about(rng: random.Random, scene: Scene) -> Talk:
     if style < 0.05:
         if rng.random() < 0.6:
             return Talk((small_talk(rng, scene),), sees_picture=False)
-        return Talk((Turn(ask(rng, scene, SKILLS[:9]).question, NO_PICTURE, "no picture"),), sees_picture=False)
+        return Talk(
+            (Turn(ask(rng, scene, SKILLS[:10]).question, NO_PICTURE, "no picture"),), sees_picture=False
+        )
     if style < 0.17:
         return Talk(_about_it(rng, scene))
     if style < 0.27:

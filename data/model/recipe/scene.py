@@ -8,6 +8,7 @@ import random
 from dataclasses import asdict, dataclass
 from typing import Any
 
+MOST_THINGS = 6
 CANVAS = 128  # the model's square picture, in pixels; sizes below are chosen to be seen at it
 
 SHAPES = (
@@ -136,7 +137,7 @@ def _pick_colour(rng: random.Random, ground: Ground, name: str | None) -> tuple[
         if chosen not in ground.colours and all(_far(rgb, g) for g in ground.rgbs):
             # Half-way colours of a gradient count too.
             middle = tuple(sum(c) // len(ground.rgbs) for c in zip(*ground.rgbs))
-            if _far(rgb, middle):  # type: ignore[arg-type]
+            if _far(rgb, middle):
                 return chosen, rgb
     return None
 

@@ -18,8 +18,10 @@ class Words:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self.size = tokenizer.get_vocab_size()
-        self.end = tokenizer.token_to_id(END)
-        self._encode = lru_cache(1 << 17)(lambda text: tuple(tokenizer.encode(text, add_special_tokens=False).ids))
+        self.end: int = tokenizer.token_to_id(END)  # type: ignore[assignment]
+        self._encode = lru_cache(1 << 17)(
+            lambda text: tuple(tokenizer.encode(text, add_special_tokens=False).ids)
+        )
 
     @staticmethod
     def load(path: Path) -> Words:

@@ -9,6 +9,7 @@ import argparse
 import json
 import math
 import random
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from .batch import answer_loss
-from .model import LlavaPhi, PatchHeads, Sizes, describe_sizes, save_model
+from .model import LlavaPhi, PatchHeads, Sizes, describe_sizes
 from .pool import Pool, Shard, pixels_of
 from .tokenizer import Words
-from .warm import patch_loss, patches_to_keep
+from .warm import order_loss, patch_loss, patches_to_keep
 
 
 @dataclass(frozen=True)
@@ -31,18 +32,25 @@ class Stage:
     steps: int
     batch: int
     rate: float  # AdamW's highest learning rate
+    matrix_rate: float  # Muon's
+
+    @property
+    def is_vision(self) -> bool:
+        return self.name in ("warm", "places")
 
 
 STAGES = {
     s.name: s
     for s in (
-        Stage("warm", None, 6000, 40, 1.5e-3),  # vision tower
-        Stage("captions", "warm", 800, 48, 2.0e-3),  # projector and decoder, as in the next
-        Stage("answers", "captions", 5000, 48, 2.0e-3),
+        Stage("warm", None, 6000, 48, 1.5e-3, 1.0e-2),  # vision tower
+        Stage("places", "warm", 2000, 48, 1.0e-3, 6.0e-3),
+        Stage("captions", "places", 500, 48, 2.0e-3, 1.0e-2),  # projector and decoder, as in the next
+        Stage("answers", "captions", 5000, 48, 2.0e-3, 1.0e-2),
     )
 }
 WARM_UP = 60
 PARTIAL_SHARE = 0.7  # of the warm start, in which the tower sees only the patches that matter
+STEPS_TO_A_SHARD = 30
 CHECKPOINT_SECONDS = 120
 
 
@@ -51,13 +59,33 @@ def rate_at(step: int, progress: float) -> float:
     return min(1, (step + 1) / WARM_UP) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
 
 
-def optimizer_for(modules: list[nn.Module], rate: float) -> torch.optim.AdamW:
-    parameters = [p for m in modules for p in m.parameters()]
-    groups = [
-        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": 0.02},
-        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), fused=True)
+class Optimizers:
+    """Muon for the layers' matrices, which need a third of AdamW's steps so; AdamW for the rest."""
+
+    def __init__(self, modules: list[nn.Module], stage: Stage) -> None:
+        named = [(n, p) for m in modules for n, p in m.named_parameters()]
+        inner = [p for n, p in named if p.dim() == 2 and "layers." in n]
+        others = [p for n, p in named if not (p.dim() == 2 and "layers." in n)]
+        self._rates = (stage.matrix_rate, stage.rate)
+        self._all: tuple[torch.optim.Optimizer, ...] = (
+            torch.optim.Muon(inner, lr=stage.matrix_rate, momentum=0.95, weight_decay=0.01,
+                             adjust_lr_fn="match_rms_adamw", ns_steps=4),
+            torch.optim.AdamW(others, lr=stage.rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True),
+        )  # fmt: skip
+
+    def step(self, share: float) -> None:
+        for optimizer, rate in zip(self._all, self._rates, strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * share
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+
+    def state_dict(self) -> list[dict[str, object]]:
+        return [o.state_dict() for o in self._all]
+
+    def load_state_dict(self, states: list[dict[str, object]]) -> None:
+        for optimizer, state in zip(self._all, states, strict=True):
+            optimizer.load_state_dict(state)
 
 
 @dataclass(frozen=True)
@@ -69,7 +97,9 @@ class Limits:
 
 
 class Trainer:
-    def __init__(self, work: Path, pictures: Path, stage: Stage, limits: Limits, device: str, threads: int) -> None:
+    def __init__(
+        self, work: Path, pictures: Path, stage: Stage, limits: Limits, device: str, threads: int
+    ) -> None:
         self.work, self.stage, self.limits, self.device = work, stage, limits, device
         self.most_threads = threads
         torch.manual_seed(sum(map(ord, stage.name)))
@@ -77,9 +107,13 @@ class Trainer:
         self.pool = Pool(pictures)
         self.model = LlavaPhi(Sizes(), self.words.size).to(device)
         self.heads = PatchHeads(Sizes().vision_hidden).to(device)
-        trained = [self.model.vision, self.heads] if stage.name == "warm" else [self.model.projector, self.model.decoder]
-        self.optimizer = optimizer_for(trained, stage.rate)
-        self._features: dict[int, Tensor] = {}
+        trained = (
+            [self.model.vision, self.heads] if stage.is_vision else [self.model.projector, self.model.decoder]
+        )
+        self.optimizer = Optimizers(trained, stage)
+        if stage.is_vision:
+            shutil.rmtree(work / "features", ignore_errors=True)  # another tower sees otherwise
+        self._features: dict[str, Tensor] = {}
         self.step, self.seconds = 0, 0.0
         self._resume()
         print(f"{stage.name}: {describe_sizes(self.model)}; step {self.step} of {limits.steps}", flush=True)
@@ -96,8 +130,8 @@ class Trainer:
             return
         # The vocabulary may have grown since the warm start, which does not use it.
         kept = {k: v for k, v in state["model"].items() if v.shape == self.model.state_dict()[k].shape}
-        self.model.load_state_dict(kept, strict=self.stage.after != "warm")
-        self.heads.load_state_dict(state["heads"])
+        self.model.load_state_dict(kept, strict=not self.stage.after)
+        self.heads.load_state_dict(state["heads"], strict=False)
 
     def save(self) -> None:
         state = {
@@ -115,26 +149,46 @@ class Trainer:
         return max(self.step / self.limits.steps, self.seconds / self.limits.seconds)
 
     def _loss(self, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
-        shard, rows = self.pool.pick(rng, self.stage.batch)
-        if self.stage.name == "warm":
-            pixels, kept = pixels_of(shard, rows).to(self.device), None
-            if self._progress() >= PARTIAL_SHARE:
-                return patch_loss(self.model.patches(pixels), self.heads, shard, rows)
-            kept = patches_to_keep(rng, shard, rows, 28)
-            return patch_loss(self.model.patches(pixels, torch.from_numpy(kept).to(self.device)), self.heads, shard, rows, kept)
+        # Encoding a shard takes a while: take them up one by one.
+        shards = None if self.stage.is_vision else 2 + self.step // STEPS_TO_A_SHARD
+        shard, rows = self.pool.pick(rng, self.stage.batch, shards)
+        if self.stage.is_vision:
+            return self._vision_loss(rng, shard, rows)
         features = self._features_of(shard)[rows].to(self.device)
         talk = random.Random(int(rng.integers(1 << 60)))
         scenes = [shard.scenes[i] for i in rows]
         return answer_loss(self.model, self.words, features, scenes, talk, self.stage.name == "captions")
 
+    def _vision_loss(
+        self, rng: np.random.Generator, shard: Shard, rows: np.ndarray
+    ) -> tuple[Tensor, dict[str, float]]:
+        pixels = pixels_of(shard, rows).to(self.device)
+        if self.stage.name == "warm" and self._progress() < PARTIAL_SHARE:
+            kept = patches_to_keep(rng, shard, rows, 28)
+            features = self.model.patches(pixels, torch.from_numpy(kept).to(self.device))
+            return patch_loss(features, self.heads, shard, rows, kept)
+        features = self.model.patches(pixels)
+        loss, right = patch_loss(features, self.heads, shard, rows)
+        if self.stage.name == "places":
+            order, told = order_loss(features, self.heads, shard, rows)
+            loss, right = loss + order, right | told
+        return loss, right
+
     @torch.no_grad()
     def _features_of(self, shard: Shard) -> Tensor:
-        """The frozen tower's view of a whole shard, kept."""
-        if id(shard) not in self._features:
+        """The frozen tower's view of a whole shard, kept for this stage and the next."""
+        if shard.name in self._features:
+            return self._features[shard.name]
+        path = self.work / "features" / f"{shard.name}.pt"
+        if path.exists():
+            self._features[shard.name] = torch.load(path, weights_only=True)
+        else:
             pieces = np.array_split(np.arange(len(shard.scenes)), 20)
             seen = [self.model.patches(pixels_of(shard, p).to(self.device)).bfloat16().cpu() for p in pieces]
-            self._features[id(shard)] = torch.cat(seen)
-        return self._features[id(shard)]
+            self._features[shard.name] = torch.cat(seen)
+            path.parent.mkdir(exist_ok=True)
+            torch.save(self._features[shard.name], path)
+        return self._features[shard.name]
 
     def run(self) -> None:
         parameters = list(self.model.parameters()) + list(self.heads.parameters())
@@ -147,10 +201,7 @@ class Trainer:
                 loss, right = self._loss(np.random.default_rng((sum(map(ord, self.stage.name)), self.step)))
                 loss.backward()
             nn.utils.clip_grad_norm_(parameters, 1.0)
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.stage.rate * rate_at(self.step, self._progress())
-            self.optimizer.step()
-            self.optimizer.zero_grad(set_to_none=True)
+            self.optimizer.step(rate_at(self.step, self._progress()))
             self.step += 1
             self.seconds += time.monotonic() - began
             log.add(self.step, right | {"loss": loss.item()})
@@ -211,21 +262,21 @@ class Log:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("stage", choices=STAGES)
-    parser.add_argument("--work", type=Path, required=True, help="folder of tokenizer.json and the checkpoints")
+    parser.add_argument(
+        "--work", type=Path, required=True, help="folder of tokenizer.json and the checkpoints"
+    )
     parser.add_argument("--pictures", type=Path, required=True, help="folder that recipe.draw wrote")
     parser.add_argument("--steps", type=int, help="instead of the stage's own number")
-    parser.add_argument("--minutes", type=float, default=math.inf, help="end by then, on a slow or busy machine")
+    parser.add_argument(
+        "--minutes", type=float, default=math.inf, help="end by then, on a slow or busy machine"
+    )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=2, help="at most")
-    parser.add_argument("--export", type=Path, help="afterwards, write the Hugging Face folder here")
     options = parser.parse_args()
     stage = STAGES[options.stage]
     limits = Limits(options.steps or stage.steps, options.minutes * 60)
     trainer = Trainer(options.work, options.pictures, stage, limits, options.device, options.threads)
     trainer.run()
-    if options.export:
-        save_model(trainer.model, options.export, trainer.words.end, trainer.words.size)
-        (options.export / "tokenizer.json").write_bytes((options.work / "tokenizer.json").read_bytes())
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Stage 0: teaches the vision tower to see, by asking each patch what covers it.
 
-No pretrained CLIP of this size exists, so the tower learns from the drawings' own ground truth: the shape and colour
-on each patch, where the middle of that shape lies and how large it is, and the background's colours.
+No pretrained CLIP of this size exists, so the tower learns from the drawings' own ground truth: the shape and
+colour on each patch, where the middle of that shape lies and how large it is, and the background's colours.
 """
 
 from __future__ import annotations
@@ -20,9 +20,36 @@ def patches_to_keep(rng: np.random.Generator, shard: Shard, rows: np.ndarray, co
     """int64 [B, count]: patches with something on them first, then their neighbours, then any."""
     covered = (shard.shape[rows] < len(SHAPES)).reshape(len(rows), 8, 8)
     padded = np.pad(covered, ((0, 0), (1, 1), (1, 1)))
-    near = sum(padded[:, 1 + dy : 9 + dy, 1 + dx : 9 + dx].astype(np.float32) for dx in (-1, 0, 1) for dy in (-1, 0, 1))
+    near = sum(
+        padded[:, 1 + dy : 9 + dy, 1 + dx : 9 + dx].astype(np.float32)
+        for dx in (-1, 0, 1)
+        for dy in (-1, 0, 1)
+    )
     wish = covered * 4 + (near > 0) * 1.5 + rng.random(covered.shape)
     return np.sort(np.argpartition(-wish.reshape(len(rows), -1), count, 1)[:, :count], 1)
+
+
+def order_loss(
+    features: Tensor, heads: PatchHeads, shard: Shard, rows: np.ndarray
+) -> tuple[Tensor, dict[str, float]]:
+    """The loss of what only the whole picture tells: each thing's place and number from the left, and how many."""
+    rank = torch.from_numpy(shard.owner[rows]).long().to(features.device)
+    place = torch.from_numpy(shard.place[rows]).long().to(features.device)
+    number = torch.from_numpy(shard.number[rows]).to(features.device)
+    covered = rank >= 0
+    place_logits, rank_logits = heads.place(features[covered]).float(), heads.rank(features[covered]).float()
+    number_logits = heads.number(features.mean(1)).float()
+    loss = (
+        F.cross_entropy(place_logits, place[covered])
+        + F.cross_entropy(rank_logits, rank[covered])
+        + F.cross_entropy(number_logits, number)
+    )
+    right = {
+        "place": (place_logits.argmax(-1) == place[covered]).float().mean().item(),
+        "rank": (rank_logits.argmax(-1) == rank[covered]).float().mean().item(),
+        "number": (number_logits.argmax(-1) == number).float().mean().item(),
+    }
+    return loss, right
 
 
 def patch_loss(features: Tensor, heads: PatchHeads, shard: Shard, rows: np.ndarray,
@@ -50,7 +77,10 @@ def patch_loss(features: Tensor, heads: PatchHeads, shard: Shard, rows: np.ndarr
         1.5 * (F.cross_entropy(shape_logits.transpose(1, 2), shape, reduction="none") * weight).sum()
         + (F.cross_entropy(colour_logits.transpose(1, 2), colour, reduction="none") * weight).sum()
         + 2 * (far * covered).sum() / covered.sum().clamp(min=1)
-        + 2 * F.binary_cross_entropy_with_logits(centre_logits, centre, pos_weight=torch.tensor(4.0, device=ground.device))
+        + 2
+        * F.binary_cross_entropy_with_logits(
+            centre_logits, centre, pos_weight=torch.tensor(4.0, device=ground.device)
+        )
         + 2 * F.binary_cross_entropy_with_logits(ground_logits, ground)
     )
     with torch.no_grad():

@@ -1,0 +1,253 @@
+#include "cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define WIDTH 640
+#define HEIGHT 480
+#define PROMPT_TOKENS 32
+
+static const CliUsage usage = {
+    .command = "bench",
+    .summary =
+        "Measures a model's speed and memory with a drawn picture and a prompt of 32 tokens.",
+    .examples =
+        "Prints a table on a terminal, a JSON object otherwise: load_ms; image_ms (resizing, "
+        "vision\n"
+        "tower and projector), vision_ms (the latter two); prefill_ms and prefill_tokens;\n"
+        "first_token_ms (from decoded picture to first token); decode_tokens_per_s;\n"
+        "bytes_per_token (weights read for each); bandwidth_gb_s (of the device, measured now);\n"
+        "bandwidth_fraction (bytes_per_token * decode_tokens_per_s of that); peak_rss_mb;\n"
+        "peak_device_mb; device; dtype; threads. Times are medians of --repeat runs.\n"
+        "\n"
+        "Example:\n"
+        "  allava-cli bench --model ~/models/ALLaVA-3B-Longer --dtype bf16 --threads 8\n",
+};
+
+enum { IMAGE_MS, VISION_MS, PREFILL_MS, FIRST_TOKEN_MS, TOKENS_PER_S, N_FIGURES };
+
+typedef struct {
+  int new_tokens;
+  int repeat;
+  double *figures[N_FIGURES]; /* [repeat] */
+  int prefill_tokens;
+  int decoded_tokens;
+  double bandwidth; /* bytes per second */
+} Bench;
+
+static AllavaPicture *
+draw_picture (Cli *cli, GError **error)
+{
+  g_autofree uint8_t *data = g_malloc (WIDTH * HEIGHT * 3);
+  uint8_t *at = data;
+  for (uint32_t y = 0; y < HEIGHT; y++)
+    for (uint32_t x = 0; x < WIDTH; x++)
+      for (uint32_t c = 0; c < 3; c++)
+        *at++ = (x * 7 + y * 13 + c * 101) ^ ((x * y) >> 3) ^ (x * x * 3 + y * 5 * c);
+  AllavaPixels pixels = {data, WIDTH, HEIGHT, WIDTH * 3};
+  return allava_picture_new (cli->model, &pixels, error);
+}
+
+/* Words until they are PROMPT_TOKENS tokens or, where a word has several, a few more. */
+static char *
+dup_prompt (Cli *cli, GError **error)
+{
+  AllavaTokenizer *tokenizer = allava_model_get_tokenizer (cli->model);
+  g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (int32_t));
+  g_autoptr (GString) text = g_string_new ("What");
+  for (;;) {
+    g_array_set_size (ids, 0);
+    if (!allava_tokenizer_encode (tokenizer, text->str, text->len, ALLAVA_TOKENIZE_TEXT, ids,
+                                  error))
+      return NULL;
+    if (ids->len >= PROMPT_TOKENS)
+      return g_string_free (g_steal_pointer (&text), FALSE);
+    g_string_append (text, " is this");
+  }
+}
+
+static gboolean
+measure_once (Cli *cli, Bench *bench, const char *prompt, int run, GError **error)
+{
+  g_autoptr (AllavaSession) session = allava_session_new (cli->model, error);
+  if (session == NULL)
+    return FALSE;
+  int64_t start = g_get_monotonic_time ();
+  g_autoptr (AllavaPicture) picture = draw_picture (cli, error);
+  if (picture == NULL)
+    return FALSE;
+  double picture_ms = cli_milliseconds_since (start);
+
+  AllavaTurn turn = {ALLAVA_ROLE_USER, prompt, &picture, 1};
+  AllavaGenerateOptions options = cli->generate;
+  options.max_new_tokens = options.min_new_tokens = bench->new_tokens;
+  options.cancellable = cli->cancellable;
+  AllavaGenerateResult result;
+  if (!allava_session_generate (session, &turn, 1, &options, NULL, NULL, &result, error))
+    return FALSE;
+  gboolean cancelled = result.finish == ALLAVA_FINISH_CANCELLED;
+  if (cancelled)
+    g_cancellable_set_error_if_cancelled (cli->cancellable, error);
+
+  bench->prefill_tokens = result.prompt_positions;
+  bench->decoded_tokens = result.tokens->len;
+  bench->figures[IMAGE_MS][run] = picture_ms + result.vision_ms;
+  bench->figures[VISION_MS][run] = result.vision_ms;
+  bench->figures[PREFILL_MS][run] = result.prefill_ms;
+  bench->figures[FIRST_TOKEN_MS][run] = picture_ms + result.vision_ms + result.prefill_ms;
+  /* The first token comes from the prefill. */
+  bench->figures[TOKENS_PER_S][run] = (bench->decoded_tokens - 1) / (result.decode_ms / 1e3);
+  allava_generate_result_clear (&result);
+  return !cancelled;
+}
+
+static int
+compare (const void *a, const void *b)
+{
+  double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+static double
+median (double *values, int n)
+{
+  qsort (values, n, sizeof *values, compare);
+  return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+static gboolean
+measure (Cli *cli, Bench *bench, GError **error)
+{
+  if (cli_get_model (cli, error) == NULL)
+    return FALSE;
+  g_autofree char *prompt = dup_prompt (cli, error);
+  if (prompt == NULL)
+    return FALSE;
+  for (int run = 0; run < bench->repeat; run++)
+    if (!measure_once (cli, bench, prompt, run, error))
+      return FALSE;
+  bench->bandwidth = allava_model_measure_bandwidth (cli->model);
+  return TRUE;
+}
+
+/* ---- Report ---------------------------------------------------------------------------------- */
+
+typedef struct {
+  double figures[N_FIGURES];
+  double bandwidth_gb_s;
+  double bandwidth_fraction;
+  double peak_rss_mb;
+} Summary;
+
+static Summary
+summarize (Cli *cli, const Bench *bench)
+{
+  struct rusage use;
+  getrusage (RUSAGE_SELF, &use);
+  Summary summary = {
+      .bandwidth_gb_s = bench->bandwidth / 1e9,
+      .peak_rss_mb = use.ru_maxrss * 1024.0 / 1e6,
+  };
+  for (int i = 0; i < N_FIGURES; i++)
+    summary.figures[i] = median (bench->figures[i], bench->repeat);
+  summary.bandwidth_fraction = allava_model_get_info (cli->model)->bytes_per_token *
+                               summary.figures[TOKENS_PER_S] / bench->bandwidth;
+  return summary;
+}
+
+static void
+print_json (Cli *cli, const Bench *bench, const Summary *summary)
+{
+  const AllavaModelInfo *info = allava_model_get_info (cli->model);
+  g_autoptr (GString) json = g_string_new (NULL);
+  cli_json_number (json, "load_ms", cli->load_ms, 3);
+  cli_json_number (json, "image_ms", summary->figures[IMAGE_MS], 3);
+  cli_json_number (json, "vision_ms", summary->figures[VISION_MS], 3);
+  cli_json_number (json, "prefill_ms", summary->figures[PREFILL_MS], 3);
+  cli_json_int (json, "prefill_tokens", bench->prefill_tokens);
+  cli_json_number (json, "first_token_ms", summary->figures[FIRST_TOKEN_MS], 3);
+  cli_json_number (json, "decode_tokens_per_s", summary->figures[TOKENS_PER_S], 3);
+  cli_json_int (json, "bytes_per_token", info->bytes_per_token);
+  cli_json_number (json, "bandwidth_gb_s", summary->bandwidth_gb_s, 3);
+  cli_json_number (json, "bandwidth_fraction", summary->bandwidth_fraction, 4);
+  cli_json_number (json, "peak_rss_mb", summary->peak_rss_mb, 1);
+  cli_json_number (json, "peak_device_mb", 0, 1); /* the CPU backend has no memory of its own */
+  cli_json_string (json, "device", info->device);
+  cli_json_string (json, "dtype", allava_dtype_to_string (info->dtype));
+  cli_json_int (json, "threads", info->threads);
+  cli_json_print (json);
+}
+
+static void
+print_table (Cli *cli, const Bench *bench, const Summary *summary)
+{
+  const AllavaModelInfo *info = allava_model_get_info (cli->model);
+  const double *figures = summary->figures;
+  g_autoptr (GString) table = g_string_new (NULL);
+  g_string_append_printf (table, "%s, %.1f million parameters, %s weights\n", info->name,
+                          info->n_parameters / 1e6, allava_dtype_to_string (info->stored_dtype));
+  g_string_append_printf (table, "%s (%s), %s, %d thread%s\n\n", info->device,
+                          info->instruction_set, allava_dtype_to_string (info->dtype),
+                          info->threads, info->threads == 1 ? "" : "s");
+  g_string_append_printf (table, "load          %10.1f ms\n", cli->load_ms);
+  g_string_append_printf (table, "image         %10.1f ms   vision tower and projector %.1f ms\n",
+                          figures[IMAGE_MS], figures[VISION_MS]);
+  g_string_append_printf (table, "prefill       %10.1f ms   %d positions, %.1f a second\n",
+                          figures[PREFILL_MS], bench->prefill_tokens,
+                          bench->prefill_tokens / figures[PREFILL_MS] * 1e3);
+  g_string_append_printf (table, "first token   %10.1f ms\n", figures[FIRST_TOKEN_MS]);
+  g_string_append_printf (table, "decode        %10.2f tokens/s over %d tokens\n",
+                          figures[TOKENS_PER_S], bench->decoded_tokens);
+  g_string_append_printf (table, "bandwidth     %10.1f GB/s   %.1f MB a token, %.0f %% in use\n",
+                          summary->bandwidth_gb_s, info->bytes_per_token / 1e6,
+                          summary->bandwidth_fraction * 100);
+  g_string_append_printf (table, "peak memory   %10.1f MB\n", summary->peak_rss_mb);
+  cli_write (table->str, table->len);
+}
+
+static int
+run (Cli *cli, Bench *bench, gboolean json)
+{
+  GError *error = NULL;
+  for (int i = 0; i < N_FIGURES; i++)
+    bench->figures[i] = g_new (double, bench->repeat);
+  int status = measure (cli, bench, &error) ? CLI_OK : cli_fail (error);
+  if (status == CLI_OK) {
+    Summary summary = summarize (cli, bench);
+    (json ? print_json : print_table) (cli, bench, &summary);
+  }
+  for (int i = 0; i < N_FIGURES; i++)
+    g_free (bench->figures[i]);
+  return status;
+}
+
+int
+cli_bench (Cli *cli, char **args)
+{
+  Bench bench = {.new_tokens = 64, .repeat = 1};
+  gboolean json = FALSE;
+  char *new_tokens = NULL, *repeat = NULL;
+  const GOptionEntry entries[] = {
+      {"new-tokens", 'n', 0, G_OPTION_ARG_STRING, &new_tokens, "Tokens to decode (default 64)",
+       "N"},
+      {"repeat", 'r', 0, G_OPTION_ARG_STRING, &repeat, "Runs to take the median of (default 1)",
+       "N"},
+      {"json", 0, 0, G_OPTION_ARG_NONE, &json, "Print JSON on a terminal too", NULL},
+      {NULL},
+  };
+  int status;
+  gboolean parsed = cli_parse (cli, &usage, entries, &args, &status);
+  g_autofree char *new_tokens_text = new_tokens;
+  g_autofree char *repeat_text = repeat;
+  if (!parsed)
+    return status;
+  if (!cli_parse_int ("--new-tokens", new_tokens, 2, 1000000, &bench.new_tokens) ||
+      !cli_parse_int ("--repeat", repeat, 1, 1000, &bench.repeat))
+    return CLI_MISUSE;
+  if (args[1] != NULL)
+    return cli_misuse (&usage, "bench takes no operands");
+  cli->busy = TRUE;
+  return run (cli, &bench, json || !isatty (STDOUT_FILENO));
+}

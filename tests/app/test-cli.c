@@ -1,0 +1,637 @@
+/* The contract of allava-cli that scripts rely on, with a tiny random model of tests/reference. */
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <gdk-pixbuf/gdk-pixbuf.h>
+#include <gio/gio.h>
+#include <glib/gstdio.h>
+#include <json-glib/json-glib.h>
+
+/* ---- Running it ------------------------------------------------------------------------------ */
+
+typedef struct {
+  char *out; /* NUL-terminated; may hold NUL bytes */
+  size_t n_out;
+  char *err;
+  int status; /* of the exit; -SIGNAL where it was killed */
+} Run;
+
+static void
+run_clear (Run *run)
+{
+  g_free (run->out);
+  g_free (run->err);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Run, run_clear)
+
+static GSubprocess *
+spawn (GStrv args)
+{
+  g_autoptr (GPtrArray) command = g_ptr_array_new ();
+  g_ptr_array_add (command, (char *)g_getenv ("ALLAVA_CLI"));
+  for (size_t i = 0; args[i] != NULL; i++)
+    g_ptr_array_add (command, args[i]);
+  g_ptr_array_add (command, NULL);
+  g_autoptr (GError) error = NULL;
+  GSubprocess *process =
+      g_subprocess_newv ((const char *const *)command->pdata,
+                         G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE |
+                             G_SUBPROCESS_FLAGS_STDERR_PIPE,
+                         &error);
+  g_assert_no_error (error);
+  return process;
+}
+
+static char *
+dup_bytes (GBytes *bytes, size_t *length)
+{
+  const char *data = g_bytes_get_data (bytes, length);
+  char *copy = g_malloc0 (*length + 1);
+  if (*length > 0)
+    memcpy (copy, data, *length);
+  return copy;
+}
+
+static Run
+finish (GSubprocess *process, const char *input, size_t n_input)
+{
+  g_autoptr (GBytes) in = g_bytes_new (input, n_input), out = NULL, err = NULL;
+  g_autoptr (GError) error = NULL;
+  g_subprocess_communicate (process, in, NULL, &out, &err, &error);
+  g_clear_error (&error); /* a program that does not read its input is no error */
+  g_subprocess_wait (process, NULL, NULL);
+  Run run = {0};
+  size_t n_err;
+  run.out = dup_bytes (out, &run.n_out);
+  run.err = dup_bytes (err, &n_err);
+  run.status = g_subprocess_get_if_exited (process) ? g_subprocess_get_exit_status (process)
+                                                    : -g_subprocess_get_term_sig (process);
+  return run;
+}
+
+static Run
+run_with_input (const char *input, size_t n_input, GStrv args)
+{
+  g_autoptr (GSubprocess) process = spawn (args);
+  return finish (process, input, n_input);
+}
+
+/* ARGS are separated by blanks; %m is the model, %i the folder of pictures. */
+static GStrv
+split (const char *args)
+{
+  g_autofree char *model =
+      g_test_build_filename (G_TEST_DIST, "reference", "checkpoints", "base", NULL);
+  g_autofree char *images = g_test_build_filename (G_TEST_DIST, "data", "images", NULL);
+  GStrv words = g_strsplit (args, " ", -1);
+  for (size_t i = 0; words[i] != NULL; i++) {
+    g_autoptr (GString) word = g_string_new (words[i]);
+    g_string_replace (word, "%m", model, 0);
+    g_string_replace (word, "%i", images, 0);
+    g_free (words[i]);
+    words[i] = g_string_free (g_steal_pointer (&word), FALSE);
+  }
+  return words;
+}
+
+static Run
+run (const char *args)
+{
+  g_auto (GStrv) words = split (args);
+  return run_with_input ("", 0, words);
+}
+
+static Run
+run_input (const char *args, const char *input)
+{
+  g_auto (GStrv) words = split (args);
+  return run_with_input (input, strlen (input), words);
+}
+
+static void
+assert_one_line (const char *err)
+{
+  g_assert_true (g_str_has_prefix (err, "allava-cli: "));
+  g_assert_true (strchr (err, '\n') == err + strlen (err) - 1);
+}
+
+static JsonNode *
+parse (const char *text)
+{
+  g_autoptr (GError) error = NULL;
+  JsonNode *node = json_from_string (text, &error);
+  g_assert_no_error (error);
+  return node;
+}
+
+/* ---- Wrong use and failures ------------------------------------------------------------------ */
+
+static void
+test_help (void)
+{
+  static const char *const commands[] = {"describe",   "chat", "generate", "tokenize",
+                                         "detokenize", "dump", "bench"};
+  g_auto (Run) all = run ("--help");
+  g_assert_cmpint (all.status, ==, 0);
+  g_assert_cmpstr (all.err, ==, "");
+  for (size_t i = 0; i < G_N_ELEMENTS (commands); i++) {
+    g_assert_nonnull (strstr (all.out, commands[i]));
+    g_autofree char *args = g_strconcat (commands[i], " --help", NULL);
+    g_autofree char *usage = g_strdup_printf ("allava-cli %s [", commands[i]);
+    g_auto (Run) one = run (args);
+    g_assert_cmpint (one.status, ==, 0);
+    g_assert_nonnull (strstr (one.out, usage));
+    g_assert_nonnull (strstr (one.out, "--model"));
+  }
+  g_auto (Run) version = run ("--version");
+  g_assert_true (g_str_has_prefix (version.out, "allava-cli "));
+}
+
+static void
+test_misuse (gconstpointer user_data)
+{
+  g_auto (Run) result = run (user_data);
+  g_assert_cmpint (result.status, ==, 2);
+  g_assert_cmpstr (result.out, ==, "");
+  assert_one_line (result.err);
+}
+
+static void
+test_failure (gconstpointer user_data)
+{
+  const char *const *texts = user_data; /* arguments, what the message says */
+  g_auto (Run) result = run (texts[0]);
+  g_assert_cmpint (result.status, ==, 1);
+  g_assert_cmpstr (result.out, ==, "");
+  assert_one_line (result.err);
+  g_assert_nonnull (strstr (result.err, texts[1]));
+}
+
+static void
+test_empty_prompt (void)
+{
+  char *args[] = {"generate", "--prompt", "", NULL};
+  g_auto (Run) result = run_with_input ("", 0, args);
+  g_assert_cmpint (result.status, ==, 2);
+  assert_one_line (result.err);
+}
+
+static void
+test_full_disk (void)
+{
+  g_autoptr (GSubprocessLauncher) launcher =
+      g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_STDERR_PIPE);
+  g_auto (GStrv) words = split ("- generate --model %m --prompt Hi --max-new-tokens 3");
+  g_free (words[0]);
+  words[0] = g_strdup (g_getenv ("ALLAVA_CLI"));
+  g_subprocess_launcher_set_stdout_file_path (launcher, "/dev/full");
+  g_autoptr (GSubprocess) process =
+      g_subprocess_launcher_spawnv (launcher, (const char *const *)words, NULL);
+  if (process == NULL) {
+    g_test_skip ("there is no /dev/full");
+    return;
+  }
+  g_autofree char *err = NULL;
+  g_subprocess_communicate_utf8 (process, NULL, NULL, NULL, &err, NULL);
+  g_assert_cmpint (g_subprocess_get_exit_status (process), ==, 1);
+  assert_one_line (err);
+}
+
+/* ---- describe and generate ------------------------------------------------------------------- */
+
+static void
+test_describe (void)
+{
+  g_auto (Run) one = run ("describe --model %m --max-new-tokens 8 %i/rgb8.png");
+  g_assert_cmpint (one.status, ==, 0);
+  g_assert_cmpstr (one.err, ==, "");
+  g_assert_true (g_str_has_suffix (one.out, "\n"));
+
+  g_auto (Run) two = run ("describe --model %m --max-new-tokens 8 %i/rgb8.png %i/grey.jpg");
+  g_assert_cmpint (two.status, ==, 0);
+  const char *first = strstr (two.out, "rgb8.png:\n");
+  g_assert_nonnull (first);
+  g_assert_true (g_str_has_prefix (first + strlen ("rgb8.png:\n"), one.out));
+  g_assert_nonnull (strstr (first, "grey.jpg:\n"));
+}
+
+static void
+test_describe_json (void)
+{
+  g_auto (Run) text = run ("describe --model %m --max-new-tokens 8 %i/rgb8.png");
+  g_auto (Run) result =
+      run ("--model %m --max-new-tokens 8 describe --json %i/rgb8.png %i/empty.png %i/grey.jpg");
+  g_assert_cmpint (result.status, ==, 1);
+  assert_one_line (result.err);
+  g_assert_nonnull (strstr (result.err, "empty.png is empty"));
+
+  g_auto (GStrv) lines = g_strsplit (result.out, "\n", -1);
+  g_assert_cmpuint (g_strv_length (lines), ==, 3);
+  g_assert_cmpstr (lines[2], ==, "");
+  for (int i = 0; i < 2; i++) {
+    g_autoptr (JsonNode) node = parse (lines[i]);
+    JsonObject *object = json_node_get_object (node);
+    const char *path = json_object_get_string_member (object, "path");
+    g_assert_true (g_str_has_suffix (path, i == 0 ? "/rgb8.png" : "/grey.jpg"));
+    g_assert_cmpint (json_object_get_int_member (object, "tokens"), ==, 8);
+    g_assert_cmpint (json_object_get_int_member (object, "prompt_tokens"), >, 16);
+    g_assert_cmpfloat (json_object_get_double_member (object, "image_ms"), >, 0);
+    g_assert_cmpfloat (json_object_get_double_member (object, "prefill_ms"), >, 0);
+    g_assert_cmpfloat (json_object_get_double_member (object, "decode_ms"), >, 0);
+    g_assert_cmpstr (json_object_get_string_member (object, "stop"), ==, "length");
+    g_autofree char *line =
+        g_strconcat (json_object_get_string_member (object, "text"), "\n", NULL);
+    if (i == 0)
+      g_assert_cmpstr (line, ==, text.out);
+  }
+}
+
+/* The golden case NAME of the checkpoint "base". */
+static JsonObject *
+golden_case (JsonNode *golden, const char *name)
+{
+  JsonArray *cases = json_object_get_array_member (json_node_get_object (golden), "cases");
+  for (guint i = 0; i < json_array_get_length (cases); i++) {
+    JsonObject *item = json_array_get_object_element (cases, i);
+    if (g_str_equal (json_object_get_string_member (item, "name"), name))
+      return item;
+  }
+  g_assert_not_reached ();
+}
+
+static JsonNode *
+load_golden (void)
+{
+  g_autofree char *path =
+      g_test_build_filename (G_TEST_DIST, "reference", "checkpoints", "base", "golden.json", NULL);
+  g_autofree char *text = NULL;
+  g_assert_true (g_file_get_contents (path, &text, NULL, NULL));
+  return parse (text);
+}
+
+/* Writes the first golden picture (tests/reference/README.md has the formula) to a file. */
+static char *
+write_picture (JsonNode *golden, const char *dir)
+{
+  JsonArray *pictures = json_object_get_array_member (json_node_get_object (golden), "pictures");
+  JsonObject *item = json_array_get_object_element (pictures, 0);
+  uint32_t width = json_object_get_int_member (item, "width");
+  uint32_t height = json_object_get_int_member (item, "height");
+  uint32_t seed = json_object_get_int_member (item, "seed");
+  g_autoptr (GdkPixbuf) pixbuf = gdk_pixbuf_new (GDK_COLORSPACE_RGB, FALSE, 8, width, height);
+  uint8_t *row = gdk_pixbuf_get_pixels (pixbuf);
+  for (uint32_t y = 0; y < height; y++, row += gdk_pixbuf_get_rowstride (pixbuf))
+    for (uint32_t x = 0; x < width; x++)
+      for (uint32_t c = 0; c < 3; c++)
+        row[x * 3 + c] =
+            (x * 7 + y * 13 + c * 101 + seed * 31) ^ ((x * y) >> 3) ^ (x * x * 3 + y * 5 * c);
+  char *path = g_build_filename (dir, "picture.png", NULL);
+  g_assert_true (gdk_pixbuf_save (pixbuf, path, "png", NULL, NULL));
+  return path;
+}
+
+static const char *
+golden_prompt (JsonObject *item)
+{
+  JsonArray *turns = json_object_get_array_member (item, "turns");
+  return json_object_get_string_member (json_array_get_object_element (turns, 0), "text");
+}
+
+static void
+remove_dir (const char *path)
+{
+  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
+  const char *name;
+  while ((name = g_dir_read_name (dir)) != NULL) {
+    g_autofree char *file = g_build_filename (path, name, NULL);
+    g_remove (file);
+  }
+  g_rmdir (path);
+}
+
+/* From a file on disk to token ids, the reference's answer. */
+static void
+test_generate (void)
+{
+  g_autoptr (JsonNode) golden = load_golden ();
+  JsonObject *item = golden_case (golden, "image");
+  g_autofree char *dir = g_dir_make_tmp ("allava-XXXXXX", NULL);
+  g_autofree char *picture = write_picture (golden, dir);
+  g_auto (GStrv) words =
+      split ("generate --model %m --json --max-new-tokens 64 --image I --prompt -");
+  g_free (words[7]);
+  words[7] = g_strdup (picture);
+  const char *prompt = golden_prompt (item);
+  g_auto (Run) result = run_with_input (prompt, strlen (prompt), words);
+  g_assert_cmpint (result.status, ==, 0);
+  g_assert_cmpstr (result.err, ==, "");
+
+  g_autoptr (JsonNode) node = parse (result.out);
+  JsonObject *object = json_node_get_object (node);
+  JsonArray *images = json_object_get_array_member (object, "images");
+  g_assert_cmpstr (json_array_get_string_element (images, 0), ==, picture);
+  g_autofree char *tokens = json_to_string (json_object_get_member (object, "token_ids"), FALSE);
+  g_autofree char *expected = json_to_string (json_object_get_member (item, "tokens"), FALSE);
+  g_assert_cmpstr (tokens, ==, expected);
+  remove_dir (dir);
+}
+
+/* ---- tokenize and detokenize ----------------------------------------------------------------- */
+
+static void
+test_tokenize (void)
+{
+  g_auto (Run) special = run_input ("tokenize --model %m", "<|endoftext|>");
+  g_autoptr (JsonNode) one = parse (special.out);
+  g_assert_cmpuint (json_array_get_length (json_node_get_array (one)), ==, 1);
+  g_auto (Run) text = run_input ("tokenize --text --model %m", "<|endoftext|>");
+  g_autoptr (JsonNode) many = parse (text.out);
+  g_assert_cmpuint (json_array_get_length (json_node_get_array (many)), >, 1);
+
+  g_auto (Run) nothing = run_input ("tokenize --model %m", "");
+  g_assert_cmpstr (nothing.out, ==, "[]\n");
+  g_auto (Run) broken = run_input ("tokenize --model %m", "\xff\xfe");
+  g_assert_cmpint (broken.status, ==, 1);
+  assert_one_line (broken.err);
+}
+
+static void
+test_detokenize (void)
+{
+  static const char text[] = "One \0 two,\tthr\xc3\xa9\xc3\xa9 \xf0\x9f\x90\x88\n<|endoftext|>";
+  g_auto (GStrv) tokenize = split ("tokenize --model %m");
+  g_auto (GStrv) detokenize = split ("detokenize --model %m");
+  g_auto (Run) ids = run_with_input (text, sizeof text - 1, tokenize);
+  g_auto (Run) back = run_with_input (ids.out, ids.n_out, detokenize);
+  g_assert_cmpint (back.status, ==, 0);
+  g_assert_cmpmem (back.out, back.n_out, text, sizeof text - 1);
+
+  g_auto (Run) nothing = run_input ("detokenize --model %m", " [ ] ");
+  g_assert_cmpint (nothing.status, ==, 0);
+  g_assert_cmpuint (nothing.n_out, ==, 0);
+  static const char *const bad[] = {"",      "[1",  "[1,]", "[1 2]",           "[\"a\"]", "{}",
+                                    "[1.5]", "[-]", "[] 1", "[9999999999999]", "[999999]"};
+  for (size_t i = 0; i < G_N_ELEMENTS (bad); i++) {
+    g_auto (Run) result = run_input ("detokenize --model %m", bad[i]);
+    g_assert_cmpint (result.status, ==, 1);
+    g_assert_cmpuint (result.n_out, ==, 0);
+    assert_one_line (result.err);
+  }
+}
+
+/* ---- chat ------------------------------------------------------------------------------------ */
+
+/* Piped, it prints answers only; "clear" makes the next the first again, "q" ends. */
+static void
+test_chat (void)
+{
+  const char *args = "chat --model %m --max-new-tokens 4 %i/rgb8.png";
+  g_auto (Run) once = run_input (args, "What is this?\n");
+  g_assert_cmpint (once.status, ==, 0);
+  g_assert_cmpstr (once.err, ==, "");
+  g_assert_true (g_str_has_suffix (once.out, "\n"));
+  g_auto (Run) twice = run_input (args, "What is this?\nclear\n\nWhat is this?\nq\nNever read\n");
+  g_autofree char *expected = g_strconcat (once.out, once.out, NULL);
+  g_assert_cmpstr (twice.out, ==, expected);
+}
+
+static void
+test_chat_remembers (void)
+{
+  g_autoptr (GString) input = g_string_new (NULL);
+  for (int i = 0; i < 200; i++)
+    g_string_append (input, "And what else is there to be seen in this picture?\n");
+  g_auto (Run) result = run_input ("chat --model %m --max-new-tokens 4 %i/rgb8.png", input->str);
+  g_assert_cmpint (result.status, ==, 0);
+  g_assert_nonnull (strstr (result.err, "oldest turns are left out"));
+}
+
+static void
+test_chat_pictures (void)
+{
+  g_autofree char *images = g_test_build_filename (G_TEST_DIST, "data", "images", NULL);
+  g_autofree char *input =
+      g_strdup_printf ("/image %s/grey.jpg\n/image %s/empty.png\nCompare them.\n", images, images);
+  g_auto (Run) result = run_input ("chat --model %m --max-new-tokens 4 %i/rgb8.png", input);
+  g_assert_cmpint (result.status, ==, 1);
+  g_assert_nonnull (strstr (result.err, "not trained for several pictures"));
+  g_assert_nonnull (strstr (result.err, "empty.png is empty"));
+  g_assert_true (g_str_has_suffix (result.out, "\n")); /* it went on */
+}
+
+/* ---- dump ------------------------------------------------------------------------------------ */
+
+/* The header's dictionary, without what fills it; *DATA is what follows. */
+static char *
+read_npy (const char *dir, const char *name, char **contents, const char **data)
+{
+  g_autofree char *path = g_build_filename (dir, name, NULL);
+  size_t length;
+  g_assert_true (g_file_get_contents (path, contents, &length, NULL));
+  g_assert_cmpmem (*contents, 8, "\x93NUMPY\x01\0", 8);
+  size_t n_header = (uint8_t)(*contents)[8] | (uint8_t)(*contents)[9] << 8;
+  g_assert_cmpuint ((10 + n_header) % 64, ==, 0);
+  *data = *contents + 10 + n_header;
+  return g_strchomp (g_strndup (*contents + 10, n_header));
+}
+
+static void
+assert_npy (const char *dir, const char *name, const char *type, const char *shape)
+{
+  g_autofree char *contents = NULL;
+  const char *data;
+  g_autofree char *header = read_npy (dir, name, &contents, &data);
+  g_autofree char *expected =
+      g_strdup_printf ("{'descr': '%s', 'fortran_order': False, 'shape': %s, }", type, shape);
+  g_assert_cmpstr (header, ==, expected);
+}
+
+static void
+test_dump (void)
+{
+  g_autoptr (JsonNode) golden = load_golden ();
+  JsonObject *item = golden_case (golden, "image");
+  g_autofree char *tmp = g_dir_make_tmp ("allava-XXXXXX", NULL);
+  g_autofree char *picture = write_picture (golden, tmp);
+  g_autofree char *out = g_build_filename (tmp, "stages", NULL);
+  g_auto (GStrv) words = split ("dump --model %m --image I --out O --prompt P");
+  char **slots[] = {&words[4], &words[6], &words[8]};
+  const char *values[] = {picture, out, golden_prompt (item)};
+  for (int i = 0; i < 3; i++) {
+    g_free (*slots[i]);
+    *slots[i] = g_strdup (values[i]);
+  }
+  g_auto (Run) result = run_with_input ("", 0, words);
+  g_assert_cmpstr (result.err, ==, "");
+  g_assert_cmpint (result.status, ==, 0);
+
+  assert_npy (out, "pixel_values.npy", "<f4", "(3, 56, 56)");
+  assert_npy (out, "vision_features.npy", "<f4", "(16, 32)");
+  assert_npy (out, "image_features.npy", "<f4", "(16, 80)");
+  JsonArray *expected = json_object_get_array_member (item, "input_ids");
+  guint n = json_array_get_length (expected);
+  g_autofree char *ids_shape = g_strdup_printf ("(%u,)", n);
+  g_autofree char *logits_shape = g_strdup_printf ("(%u, 384)", n - 1 + 16);
+  assert_npy (out, "input_ids.npy", "<i8", ids_shape);
+  assert_npy (out, "logits.npy", "<f4", logits_shape);
+
+  g_autofree char *contents = NULL;
+  const char *data;
+  g_autofree char *header = read_npy (out, "input_ids.npy", &contents, &data);
+  for (guint i = 0; i < n; i++) {
+    int64_t id;
+    memcpy (&id, data + i * sizeof id, sizeof id);
+    g_assert_cmpint (id, ==, json_array_get_int_element (expected, i));
+  }
+  remove_dir (out);
+  remove_dir (tmp);
+}
+
+/* ---- bench ----------------------------------------------------------------------------------- */
+
+static void
+test_bench (void)
+{
+  static const char *const keys[] = {
+      "load_ms",        "image_ms",           "vision_ms",           "prefill_ms",
+      "prefill_tokens", "first_token_ms",     "decode_tokens_per_s", "bytes_per_token",
+      "bandwidth_gb_s", "bandwidth_fraction", "peak_rss_mb",         "threads",
+  };
+  g_auto (Run) result = run ("bench --model %m --new-tokens 8 --repeat 2 --threads 1 --dtype bf16");
+  g_assert_cmpint (result.status, ==, 0);
+  g_assert_cmpstr (result.err, ==, "");
+  g_autoptr (JsonNode) node = parse (result.out);
+  JsonObject *object = json_node_get_object (node);
+  for (size_t i = 0; i < G_N_ELEMENTS (keys); i++)
+    g_assert_cmpfloat (json_object_get_double_member (object, keys[i]), >, 0);
+  g_assert_cmpfloat (json_object_get_double_member (object, "peak_device_mb"), ==, 0);
+  g_assert_cmpint (json_object_get_int_member (object, "threads"), ==, 1);
+  g_assert_cmpstr (json_object_get_string_member (object, "device"), ==, "cpu");
+  g_assert_cmpstr (json_object_get_string_member (object, "dtype"), ==, "bf16");
+}
+
+/* ---- Ctrl+C ---------------------------------------------------------------------------------- */
+
+static void
+interrupt (GSubprocess *process)
+{
+  g_usleep (G_USEC_PER_SEC / 2); /* until it waits for input */
+  g_subprocess_send_signal (process, SIGINT);
+}
+
+static void
+test_interrupt_work (void)
+{
+  g_auto (GStrv) words = split ("describe --model %m /dev/stdin");
+  g_autoptr (GSubprocess) process = spawn (words);
+  interrupt (process);
+  g_assert_true (g_subprocess_wait (process, NULL, NULL));
+  g_auto (Run) result = finish (process, "", 0);
+  g_assert_cmpint (result.status, ==, 130);
+  g_assert_cmpstr (result.err, ==, "");
+}
+
+static void
+test_interrupt_prompt (void)
+{
+  g_auto (GStrv) words = split ("chat --model %m");
+  g_autoptr (GSubprocess) process = spawn (words);
+  interrupt (process);
+  g_assert_true (g_subprocess_wait (process, NULL, NULL));
+  g_auto (Run) result = finish (process, "", 0);
+  g_assert_cmpint (result.status, ==, -SIGINT);
+}
+
+/* ---------------------------------------------------------------------------------------------- */
+
+static void
+add_misuse_tests (void)
+{
+  static const char *const misuses[] = {
+      "",
+      "paint",
+      "--paint",
+      "describe",
+      "describe --paint x.png",
+      "describe --model",
+      "describe --threads x x.png",
+      "describe --threads 2.5 x.png",
+      "describe --threads -1 x.png",
+      "describe --max-new-tokens 0 x.png",
+      "describe --temperature -1 x.png",
+      "describe --temperature nan x.png",
+      "describe --top-p 2 x.png",
+      "describe --top-k 1e3 x.png",
+      "describe --seed -1 x.png",
+      "describe --dtype f64 x.png",
+      "describe --dtype q8 x.png",
+      "describe --device gpu x.png",
+      "describe --device cuda:x x.png",
+      "describe --alpha black x.png",
+      "generate",
+      "generate --prompt Hi x.png",
+      "tokenize x.txt",
+      "detokenize 1 2",
+      "dump --prompt Hi",
+      "dump --out x",
+      "bench x",
+      "bench --new-tokens 1",
+      "bench --repeat 0",
+  };
+  for (size_t i = 0; i < G_N_ELEMENTS (misuses); i++) {
+    g_autofree char *path = g_strdup_printf ("/cli/misuse/%zu", i);
+    g_test_add_data_func (path, misuses[i], test_misuse);
+  }
+}
+
+static void
+add_failure_tests (void)
+{
+  static const char *const failures[][2] = {
+      {"describe --model /nonexistent %i/rgb8.png", "/nonexistent"},
+      {"describe --model %i %i/rgb8.png", "config.json"},
+      {"describe --model %m --device cuda %i/rgb8.png", "CUDA"},
+      {"describe --model %m absent.png", "absent.png"},
+      {"describe --model %m %i/text.png", "text.png is not a picture"},
+      {"describe --model %m %i/huge-20000x20000.png", "20000 x 20000"},
+      {"describe --prompt \xff --model %m %i/rgb8.png", "not valid UTF-8"},
+      {"generate --model %m --prompt \xff", "not valid UTF-8"},
+      {"generate --model %m --image absent.png --prompt Hi", "absent.png"},
+      {"chat --model %m absent.png", "absent.png"},
+      {"tokenize --model /nonexistent", "/nonexistent"},
+      {"dump --model %m --prompt Hi --out %i/rgb8.png/x", "rgb8.png/x"},
+  };
+  for (size_t i = 0; i < G_N_ELEMENTS (failures); i++) {
+    g_autofree char *path = g_strdup_printf ("/cli/failure/%zu", i);
+    g_test_add_data_func (path, failures[i], test_failure);
+  }
+}
+
+int
+main (int argc, char *argv[])
+{
+  g_test_init (&argc, &argv, NULL);
+  g_assert_nonnull (g_getenv ("ALLAVA_CLI"));
+  signal (SIGPIPE, SIG_IGN);
+
+  g_test_add_func ("/cli/help", test_help);
+  add_misuse_tests ();
+  add_failure_tests ();
+  g_test_add_func ("/cli/empty-prompt", test_empty_prompt);
+  g_test_add_func ("/cli/full-disk", test_full_disk);
+  g_test_add_func ("/cli/describe", test_describe);
+  g_test_add_func ("/cli/describe-json", test_describe_json);
+  g_test_add_func ("/cli/generate", test_generate);
+  g_test_add_func ("/cli/tokenize", test_tokenize);
+  g_test_add_func ("/cli/detokenize", test_detokenize);
+  g_test_add_func ("/cli/chat", test_chat);
+  g_test_add_func ("/cli/chat-remembers", test_chat_remembers);
+  g_test_add_func ("/cli/chat-pictures", test_chat_pictures);
+  g_test_add_func ("/cli/dump", test_dump);
+  g_test_add_func ("/cli/bench", test_bench);
+  g_test_add_func ("/cli/interrupt-work", test_interrupt_work);
+  g_test_add_func ("/cli/interrupt-prompt", test_interrupt_prompt);
+  return g_test_run ();
+}
