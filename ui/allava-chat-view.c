@@ -16,6 +16,7 @@ struct _AllavaChatView {
 
   GtkWidget *box;
   GtkStack *stack;
+  AdwStatusPage *empty_page;
   GtkScrolledWindow *scroller;
   GtkListView *list;
   GtkWidget *end_button;
@@ -31,7 +32,7 @@ struct _AllavaChatView {
   gsize spoken;          /* bytes of it that were announced */
 
   gboolean following;
-  double last_upper;
+  double laid_out_value; /* the list's own, when it was last laid out */
 };
 
 G_DEFINE_FINAL_TYPE (AllavaChatView, allava_chat_view, GTK_TYPE_WIDGET)
@@ -66,23 +67,21 @@ follow_cb (GtkWidget *widget, GdkFrameClock *clock, gpointer user_data)
 static void
 content_resized_cb (AllavaChatView *self)
 {
-  double upper = gtk_adjustment_get_upper (get_adjustment (self));
-  if (upper == self->last_upper)
-    return;
-  self->last_upper = upper;
+  self->laid_out_value = gtk_adjustment_get_value (get_adjustment (self));
   if (self->following)
     gtk_widget_add_tick_callback (GTK_WIDGET (self), follow_cb, NULL, NULL);
 }
 
-/* A person who scrolls up stops following; back at the end, it goes on. */
+/* A person who scrolls up stops following; back at the end, it goes on. What the list itself moves
+ * while it is laid out, told by the signal before this one, changes nothing. */
 static void
 scrolled_cb (AllavaChatView *self)
 {
   GtkAdjustment *adjustment = get_adjustment (self);
-  double upper = gtk_adjustment_get_upper (adjustment);
+  double value = gtk_adjustment_get_value (adjustment);
   double rest =
-      upper - gtk_adjustment_get_page_size (adjustment) - gtk_adjustment_get_value (adjustment);
-  if (upper == self->last_upper)
+      gtk_adjustment_get_upper (adjustment) - gtk_adjustment_get_page_size (adjustment) - value;
+  if (value != self->laid_out_value)
     self->following = rest <= FOLLOW_PIXELS;
   gtk_widget_set_visible (self->end_button, !self->following);
 }
@@ -492,6 +491,7 @@ allava_chat_view_class_init (AllavaChatViewClass *klass)
                                                "/org/allava/Allava/allava-chat-view.ui");
   gtk_widget_class_bind_template_child (widget_class, AllavaChatView, box);
   gtk_widget_class_bind_template_child (widget_class, AllavaChatView, stack);
+  gtk_widget_class_bind_template_child (widget_class, AllavaChatView, empty_page);
   gtk_widget_class_bind_template_child (widget_class, AllavaChatView, scroller);
   gtk_widget_class_bind_template_child (widget_class, AllavaChatView, list);
   gtk_widget_class_bind_template_child (widget_class, AllavaChatView, end_button);
@@ -529,6 +529,7 @@ allava_chat_view_init (AllavaChatView *self)
 {
   gtk_widget_init_template (GTK_WIDGET (self));
   self->following = TRUE;
+  allava_pages_name_status (self->empty_page);
   watch_conversation (self);
 
   g_autoptr (GtkListItemFactory) factory = gtk_signal_list_item_factory_new ();

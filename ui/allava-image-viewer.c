@@ -262,6 +262,7 @@ allava_image_viewer_init (AllavaImageViewer *self)
 {
   self->cancellable = g_cancellable_new ();
   gtk_widget_init_template (GTK_WIDGET (self));
+  allava_pages_name_status (self->error_page);
 
   GtkEventController *scroll =
       gtk_event_controller_scroll_new (GTK_EVENT_CONTROLLER_SCROLL_VERTICAL);

@@ -6,6 +6,7 @@
 
 /* Deeper nesting than this is nobody's meaning; its content is left out of the picture. */
 #define MAX_DEPTH 12
+#define CELL_CHARS 36 /* in a table, before it is wrapped */
 
 struct _AllavaMarkdownView {
   GtkWidget parent_instance;
@@ -111,7 +112,6 @@ make_code (void)
   GtkWidget *label = gtk_label_new (NULL);
   gtk_label_set_selectable (GTK_LABEL (label), TRUE);
   gtk_label_set_xalign (GTK_LABEL (label), 0);
-  gtk_label_set_yalign (GTK_LABEL (label), 0);
   gtk_widget_add_css_class (label, "monospace");
 
   GtkWidget *scroller = make_scroller (label, _ ("Code"));
@@ -210,7 +210,6 @@ update_cell (GtkGrid *grid, int column, int row, const char *markdown)
   GtkWidget *label = gtk_grid_get_child_at (grid, column, row);
   if (!label) {
     label = new_label ("");
-    gtk_label_set_max_width_chars (GTK_LABEL (label), 40);
     gtk_label_set_yalign (GTK_LABEL (label), 0);
     if (row == 0)
       gtk_widget_add_css_class (label, "heading");
@@ -221,6 +220,11 @@ update_cell (GtkGrid *grid, int column, int row, const char *markdown)
   cmark_node *document = cmark_parse_document (markdown, strlen (markdown), CMARK_OPT_DEFAULT);
   g_autofree char *markup = allava_markdown_to_markup (document);
   gtk_label_set_markup (GTK_LABEL (label), markup);
+  /* A cell is as wide as its text, up to a measure; a row's height is reckoned from that. */
+  int length = g_utf8_strlen (gtk_label_get_text (GTK_LABEL (label)), -1);
+  gtk_label_set_wrap (GTK_LABEL (label), length > CELL_CHARS);
+  gtk_label_set_width_chars (GTK_LABEL (label), length > CELL_CHARS ? CELL_CHARS : -1);
+  gtk_label_set_max_width_chars (GTK_LABEL (label), CELL_CHARS);
   cmark_node_free (document);
 }
 

@@ -13,3 +13,14 @@ allava_pages_show (GtkStack *stack, const char *name)
        child = gtk_widget_get_next_sibling (child))
     gtk_widget_set_visible (child, child == page);
 }
+
+void
+allava_pages_name_status (AdwStatusPage *page)
+{
+  g_return_if_fail (ADW_IS_STATUS_PAGE (page));
+
+  GtkWidget *scroller = gtk_widget_get_first_child (GTK_WIDGET (page));
+  if (GTK_IS_SCROLLED_WINDOW (scroller))
+    gtk_accessible_update_property (GTK_ACCESSIBLE (scroller), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                    adw_status_page_get_title (page), -1);
+}

@@ -15,6 +15,7 @@ struct _AllavaSidebar {
   GtkSearchEntry *search_entry;
   GtkStack *stack;
   GtkListView *list;
+  AdwStatusPage *nothing_page;
   AdwStatusPage *error_page;
 
   AllavaConversationList *conversations;
@@ -316,6 +317,7 @@ allava_sidebar_class_init (AllavaSidebarClass *klass)
   gtk_widget_class_bind_template_child (widget_class, AllavaSidebar, search_entry);
   gtk_widget_class_bind_template_child (widget_class, AllavaSidebar, stack);
   gtk_widget_class_bind_template_child (widget_class, AllavaSidebar, list);
+  gtk_widget_class_bind_template_child (widget_class, AllavaSidebar, nothing_page);
   gtk_widget_class_bind_template_child (widget_class, AllavaSidebar, error_page);
   add_shortcuts (widget_class);
   gtk_widget_class_set_accessible_role (widget_class, GTK_ACCESSIBLE_ROLE_GROUP);
@@ -325,6 +327,8 @@ static void
 allava_sidebar_init (AllavaSidebar *self)
 {
   gtk_widget_init_template (GTK_WIDGET (self));
+  allava_pages_name_status (self->nothing_page);
+  allava_pages_name_status (self->error_page);
   self->selection = gtk_single_selection_new (NULL);
   gtk_single_selection_set_autoselect (self->selection, FALSE);
   gtk_single_selection_set_can_unselect (self->selection, TRUE);

@@ -139,6 +139,12 @@ reset_cb (GSimpleAction *action, GVariant *parameter, gpointer user_data)
   g_print ("reset\n");
 }
 
+static void
+mirror_cb (void)
+{
+  gtk_widget_set_default_direction (GTK_TEXT_DIR_RTL);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -151,5 +157,7 @@ main (int argc, char **argv)
     g_signal_connect (reset, "activate", G_CALLBACK (reset_cb), NULL);
     g_action_map_add_action (G_ACTION_MAP (application), G_ACTION (reset));
   }
+  if (g_getenv ("ALLAVA_TEST_RTL"))
+    g_signal_connect_after (application, "startup", G_CALLBACK (mirror_cb), NULL);
   return g_application_run (G_APPLICATION (application), argc, argv);
 }

@@ -63,10 +63,14 @@ def delete_everything():
     with App() as app:
         talk(app, "A secret")
         press("F10")
-        app.find(("menu item", "menu"), "^Delete Everything")
-        item = app.find(("menu item", "menu"), "^Delete Everything")
-        item.get_action_iface().do_action(0)
-        app.click("^Delete Everything$")
+        app.wait_focus("menu item", "^Export All")
+        press("Down", "Down")
+        app.wait_focus("menu item", "^Delete Everything")
+        press("Return")
+        app.wait_focus(desktop.BUTTON, "^Cancel")  # the harmless answer is the default
+        press("Tab")
+        app.wait_focus(desktop.BUTTON, "^Delete Everything")
+        press("Return")
         app.gone("list item", "^A secret")
         app.find("label", "^Everything was deleted$")
     folder = os.path.join(os.environ["XDG_DATA_HOME"], "allava")
@@ -82,7 +86,10 @@ def a_kill_loses_little():
     wait(lambda: app.look("label", "^word1 (word[0-9]+ ){40}"), "forty words")
     app.kill()
     with App() as app:
-        app.find("list item", "^Talk slowly, Today$").get_action_iface().do_action(0)
+        app.find("list item", "^Talk slowly, Today$")
+        press("F9")
+        app.wait_focus("list item", "^Talk slowly")
+        press("Return")
         stopped = app.find("list item", "^Allava, stopped: word1 ")
         # 30 ms a word: half a second is not more than 17 of the 40.
         expect(len(stopped.get_name().split()) > 22, f"only {stopped.get_name()!r} was kept")
@@ -91,10 +98,10 @@ def a_kill_loses_little():
 
 def the_window_comes_back_as_it_was():
     with App() as app:
-        desktop.xdotool("windowsize", app.xid, 700, 600)
-        wait(lambda: app.window.get_component_iface().get_size().x == 700, "the new width")
+        app.resize(700, 600)
+        width = app.width()
     with App() as app:
-        wait(lambda: app.window.get_component_iface().get_size().x == 700, "the width kept")
+        wait(lambda: app.width() == width, f"the width {width} kept; it is {app.width()}")
 
 
 if __name__ == "__main__":

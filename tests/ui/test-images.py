@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import desktop
-from desktop import App, expect, make_image, press, wait, xdotool
+from desktop import App, Atspi, expect, has_state, make_image, press, wait, xdotool
 
 DRAG_SOURCE = sys.argv[2]
 
@@ -141,7 +141,9 @@ def look_at_an_image_large():
         app.find("label", "^300 × 200 pixels$")
         app.click("^Zoom In$")
         app.click("^What the Model Sees$")
-        app.find("label", "model")
+        app.find("label", "^What the model sees can be shown once a model is loaded")
+        viewer = app.find("frame", r"^large\.png$")
+        wait(lambda: has_state(viewer, Atspi.StateType.ACTIVE), "the viewer to be active")
         press("Escape")
         app.gone("frame", r"^large\.png$")
 

@@ -13,13 +13,13 @@ def by_the_keyboard_alone():
     path = make_image("cat.png")
     with App(path) as app:
         app.wait_focus("text", "^Your question$")
-        # The visual order: thumbnail, its button, add, entry, send.
+        # Backwards through the visual order.
         press("shift+Tab")
         app.wait_focus(desktop.BUTTON, "^Add Images$")
         press("shift+Tab")
-        app.wait_focus(desktop.BUTTON, r"^Remove cat\.png$")
-        press("shift+Tab")
         app.wait_focus(desktop.BUTTON, r"^Image cat\.png")
+        press("shift+Tab")
+        app.wait_focus(desktop.BUTTON, r"^Remove cat\.png$")
         press("shift+Tab")
         app.wait_focus(desktop.BUTTON, "^Read Text$")
         press("ctrl+l")
@@ -64,6 +64,20 @@ def expect_names(app, where):
     wait(lambda: not list(nameless(app)), f"a name for everything {where}: {list(nameless(app))}")
 
 
+def expect_names_by_tab(app):
+    """For libadwaita's own widgets, which hold things that look focusable and never are."""
+    seen = []
+    for _ in range(60):
+        press("Tab")
+        node = app.focused()
+        if node and node.path in seen[:1] and len(seen) > 1:
+            break
+        if node and node.path not in seen:
+            seen.append(node.path)
+            expect((node.get_name() or "").strip(), f"{node.get_role_name()} has no name")
+    expect(len(seen) > 8, f"only {len(seen)} things were reached")
+
+
 def everything_has_a_name():
     path = make_image("cat.png")
     with App(path) as app:
@@ -81,12 +95,13 @@ def everything_has_a_name():
         press("Escape")
         press("ctrl+comma")
         app.find(None, "^Precision$")
-        expect_names(app, "in the preferences")
+        expect_names_by_tab(app)
         press("Escape")
         app.gone(None, "^Precision$")
         press("F10")
         app.find(None, "^Keyboard Shortcuts")
-        expect_names(app, "in the menu")
+        items = app.all("menu item")
+        expect(len(items) == 6 and all(n.get_name() for n in items), "menu items without names")
         press("Escape")
         app.click(r"^Image cat\.png")
         app.find("label", "^120 × 80 pixels$")
@@ -95,14 +110,15 @@ def everything_has_a_name():
 
 def narrow():
     with App() as app:
-        desktop.xdotool("windowsize", app.xid, 360, 600)
-        size = app.window.get_component_iface().get_size
-        wait(lambda: size().x == 360, f"360 pixels; it is {size().x} wide")
+        app.resize(360, 600)
+        expect(app.width() <= 360, f"the window is {app.width()} wide")
         app.find(desktop.BUTTON, "^Conversations$")
         app.ask("Narrow")
         app.answer("You asked: Narrow")
         app.click("^Conversations$")
-        app.find("list item", "^Narrow, Today$").get_action_iface().do_action(0)
+        press("F9")
+        app.wait_focus("list item", "^Narrow, Today$")
+        press("Return")
         app.find("list item", "^You: Narrow")
         expect_names(app, "in a narrow window")
 
@@ -149,9 +165,17 @@ def orca_presents_answers():
 
 
 def right_to_left():
-    with App(env={"GTK_DEBUG": "", "LANGUAGE": "he"}) as app:
-        app.ask("שלום")
-        app.answer("You asked: שלום")
+    with App(env={"ALLAVA_TEST_RTL": "1"}) as app:
+        app.ask("Mirrored")
+        app.answer("You asked: Mirrored")
+
+        def left(role, name):
+            return app.find(role, name).get_component_iface().get_extents(Atspi.CoordType.WINDOW).x
+
+        expect(
+            left("list", "^Conversations$") > left("list", "^Messages$"),
+            "the side bar is not on the right",
+        )
 
 
 def no_internet_sockets():
@@ -175,7 +199,6 @@ def no_stall_over_50_ms():
             ["gapplication", "action", "org.allava.Allava", "reset-beat"], check=True
         )
         wait(lambda: "reset" in app.read(), "the clock to be reset")
-        app.find("list item", "^Allava: word1 ") if False else None
         wait(
             lambda: app.entry().get_description().startswith("Answer ready, "), "the end", 40
         )
