@@ -6,8 +6,8 @@
 
 #include "allava-conversation-private.h"
 
-/* With a slow disk on top, less than half a second of text can be lost. */
-#define SAVE_MS 300
+/* However slow the disk, less than half a second of text is to be lost when the program dies. */
+#define SAVE_MS 150
 
 #define MAX_TITLE_CHARACTERS 80
 

@@ -3,7 +3,7 @@
  * Messages form a tree: a question asked again in other words, or an answer made again, is a
  * sibling of the old one. The list shows one branch, from the first question to a leaf; the
  * others are a switch away and are saved too. Belongs to the main thread. Every change is saved
- * at once, and text that streams in at least every 0.4 seconds. */
+ * at once, and text that streams in at least every 0.2 seconds. */
 #pragma once
 
 #include "allava-generator.h"
