@@ -16,7 +16,7 @@ struct _AllavaApplication {
   AllavaSettings *settings;
   AllavaLibrary *library;
   GtkCssProvider *text_size;
-  char *bundled_model;
+  const char *bundled_model;
   gboolean closing;
 };
 
@@ -28,18 +28,13 @@ static const GOptionEntry options[] = {
     {NULL},
 };
 
-/* The installed model, or in a build folder the source tree's. */
-static char *
+/* A program that lies in the build tree takes the source tree's model. */
+static const char *
 find_bundled_model (void)
 {
-  if (g_file_test (ALLAVA_MODEL_DIR, G_FILE_TEST_IS_DIR))
-    return g_strdup (ALLAVA_MODEL_DIR);
   g_autofree char *program = g_file_read_link ("/proc/self/exe", NULL);
-  g_autofree char *folder = program ? g_path_get_dirname (program) : NULL;
-  g_autofree char *model = folder ? g_canonicalize_filename ("../../data/model", folder) : NULL;
-  if (model && g_file_test (model, G_FILE_TEST_IS_DIR))
-    return g_steal_pointer (&model);
-  return g_strdup (ALLAVA_MODEL_DIR);
+  gboolean uninstalled = program && g_str_has_prefix (program, ALLAVA_BUILD_DIR "/");
+  return uninstalled ? ALLAVA_SOURCE_MODEL_DIR : ALLAVA_INSTALLED_MODEL_DIR;
 }
 
 static AllavaWindow *
@@ -303,7 +298,6 @@ allava_application_finalize (GObject *object)
   g_clear_object (&self->settings);
   g_clear_object (&self->gsettings);
   g_clear_object (&self->text_size);
-  g_free (self->bundled_model);
   G_OBJECT_CLASS (allava_application_parent_class)->finalize (object);
 }
 

@@ -4,6 +4,7 @@
 
 #include <glib/gi18n.h>
 
+#define SPACING 9
 /* Deeper nesting than this is nobody's meaning; its content is left out of the picture. */
 #define MAX_DEPTH 12
 #define CELL_CHARS 36 /* in a table, before it is wrapped */
@@ -387,6 +388,51 @@ allava_markdown_view_set_text (AllavaMarkdownView *self, const char *text)
   cmark_node_free (document);
 }
 
+/* ---- Layout: a column, whose height always follows from its width. GtkBoxLayout takes that from
+ * the children, and GTK 4.8 remembers the answer of the time when there were none. ---------------
+ */
+
+static void
+allava_markdown_view_measure (GtkWidget *widget,
+                              GtkOrientation orientation,
+                              int for_size,
+                              int *minimum,
+                              int *natural,
+                              int *minimum_baseline,
+                              int *natural_baseline)
+{
+  gboolean across = orientation == GTK_ORIENTATION_HORIZONTAL;
+  *minimum = *natural = 0;
+  for (GtkWidget *child = gtk_widget_get_first_child (widget); child;
+       child = gtk_widget_get_next_sibling (child)) {
+    int gap = !across && gtk_widget_get_next_sibling (child) ? SPACING : 0;
+    int child_minimum, child_natural;
+    gtk_widget_measure (child, orientation, across ? -1 : for_size, &child_minimum, &child_natural,
+                        NULL, NULL);
+    *minimum = across ? MAX (*minimum, child_minimum) : *minimum + child_minimum + gap;
+    *natural = across ? MAX (*natural, child_natural) : *natural + child_natural + gap;
+  }
+}
+
+static void
+allava_markdown_view_size_allocate (GtkWidget *widget, int width, int height, int baseline)
+{
+  int y = 0;
+  for (GtkWidget *child = gtk_widget_get_first_child (widget); child;
+       child = gtk_widget_get_next_sibling (child)) {
+    int child_height;
+    gtk_widget_measure (child, GTK_ORIENTATION_VERTICAL, width, &child_height, NULL, NULL, NULL);
+    gtk_widget_size_allocate (child, &(GtkAllocation){0, y, width, child_height}, -1);
+    y += child_height + SPACING;
+  }
+}
+
+static GtkSizeRequestMode
+allava_markdown_view_get_request_mode (GtkWidget *widget)
+{
+  return GTK_SIZE_REQUEST_HEIGHT_FOR_WIDTH;
+}
+
 static void
 allava_markdown_view_dispose (GObject *object)
 {
@@ -407,7 +453,9 @@ allava_markdown_view_class_init (AllavaMarkdownViewClass *klass)
   G_OBJECT_CLASS (klass)->dispose = allava_markdown_view_dispose;
   G_OBJECT_CLASS (klass)->finalize = allava_markdown_view_finalize;
   GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
-  gtk_widget_class_set_layout_manager_type (widget_class, GTK_TYPE_BOX_LAYOUT);
+  widget_class->measure = allava_markdown_view_measure;
+  widget_class->size_allocate = allava_markdown_view_size_allocate;
+  widget_class->get_request_mode = allava_markdown_view_get_request_mode;
   gtk_widget_class_set_css_name (widget_class, "markdown");
   gtk_widget_class_set_accessible_role (widget_class, GTK_ACCESSIBLE_ROLE_GROUP);
 }
@@ -415,9 +463,6 @@ allava_markdown_view_class_init (AllavaMarkdownViewClass *klass)
 static void
 allava_markdown_view_init (AllavaMarkdownView *self)
 {
-  GtkBoxLayout *layout = GTK_BOX_LAYOUT (gtk_widget_get_layout_manager (GTK_WIDGET (self)));
-  gtk_orientable_set_orientation (GTK_ORIENTABLE (layout), GTK_ORIENTATION_VERTICAL);
-  gtk_box_layout_set_spacing (layout, 9);
 }
 
 GtkWidget *

@@ -37,6 +37,9 @@ update (AllavaModelButton *self)
   const char *device = allava_generator_get_device (generator);
   const char *dtype = allava_generator_get_dtype (generator);
   const char *note = allava_generator_get_device_note (generator);
+  if (g_strcmp0 (allava_generator_get_model_path (generator),
+                 allava_application_get_bundled_model (self->application)) == 0)
+    name = _ ("Bundled Model");
   g_autoptr (GString) text = g_string_new (NULL);
   if (device)
     /* Translators: "cpu", "bf16" */
@@ -44,7 +47,7 @@ update (AllavaModelButton *self)
   else
     g_string_append (text, _ ("Not loaded."));
   if (note)
-    g_string_append_printf (text, " %s", note);
+    g_string_append_printf (text, " %s.", note);
 
   gtk_label_set_text (self->label, name ? name : _ ("No Model"));
   gtk_label_set_text (self->device, text->str);
@@ -96,7 +99,7 @@ show_models (AllavaModelButton *self, GListModel *models)
     const char *path = allava_model_entry_get_path (entry);
     g_autofree char *size = g_format_size (allava_model_entry_get_size (entry));
     gboolean is_bundled = g_strcmp0 (path, bundled) == 0;
-    const char *name = is_bundled ? _ ("Bundled model") : allava_model_entry_get_name (entry);
+    const char *name = is_bundled ? _ ("Bundled Model") : allava_model_entry_get_name (entry);
     add_choice (self, path, name, size);
   }
 }
@@ -203,7 +206,8 @@ allava_model_button_set_library (AllavaModelButton *self,
 
   self->application = application;
   g_set_object (&self->library, library);
-  static const char *const properties[] = {"notify::model-name", "notify::device", "notify::dtype",
+  static const char *const properties[] = {"notify::model-name", "notify::model-path",
+                                           "notify::device", "notify::dtype",
                                            "notify::device-note"};
   for (guint i = 0; i < G_N_ELEMENTS (properties); i++)
     g_signal_connect_object (get_generator (self), properties[i], G_CALLBACK (update), self,

@@ -94,6 +94,27 @@ name_buttons (AllavaThumbnail *self)
                                   GTK_ACCESSIBLE_PROPERTY_LABEL, remove, -1);
 }
 
+/* Its size is its own and not the picture's, which may come later. */
+static void
+allava_thumbnail_measure (GtkWidget *widget,
+                          GtkOrientation orientation,
+                          int for_size,
+                          int *minimum,
+                          int *natural,
+                          int *minimum_baseline,
+                          int *natural_baseline)
+{
+  AllavaThumbnail *self = ALLAVA_THUMBNAIL (widget);
+  *minimum = *natural = orientation == GTK_ORIENTATION_HORIZONTAL ? get_width (self) : self->side;
+  gtk_widget_measure (self->overlay, orientation, -1, NULL, NULL, NULL, NULL);
+}
+
+static void
+allava_thumbnail_size_allocate (GtkWidget *widget, int width, int height, int baseline)
+{
+  gtk_widget_allocate (ALLAVA_THUMBNAIL (widget)->overlay, width, height, baseline, NULL);
+}
+
 static void
 allava_thumbnail_dispose (GObject *object)
 {
@@ -111,6 +132,8 @@ allava_thumbnail_class_init (AllavaThumbnailClass *klass)
                                    NULL, NULL, G_TYPE_NONE, 0);
 
   GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
+  widget_class->measure = allava_thumbnail_measure;
+  widget_class->size_allocate = allava_thumbnail_size_allocate;
   gtk_widget_class_set_template_from_resource (widget_class,
                                                "/org/allava/Allava/allava-thumbnail.ui");
   gtk_widget_class_bind_template_child (widget_class, AllavaThumbnail, overlay);
@@ -138,7 +161,6 @@ allava_thumbnail_new (AllavaImage *image, int side, gboolean removable)
   AllavaThumbnail *self = g_object_new (ALLAVA_TYPE_THUMBNAIL, NULL);
   self->image = image ? g_object_ref (image) : NULL;
   self->side = side;
-  gtk_widget_set_size_request (GTK_WIDGET (self->stack), get_width (self), side);
   gtk_widget_set_visible (self->remove_button, removable);
   gtk_spinner_start (self->spinner);
   name_buttons (self);

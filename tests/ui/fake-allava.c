@@ -38,7 +38,7 @@ fake_load (const char *path,
   info->name = g_strdup ("Fake");
   info->device = g_strdup ("cpu");
   info->dtype = g_strdup ("f32");
-  info->device_note = g_strdup ("There is no graphics card.");
+  info->device_note = g_strdup ("There is no graphics card");
   info->context_length = 2048;
   info->image_positions = 576;
   return g_strdup (path);
