@@ -7,6 +7,7 @@
 #include "allava-library.h"
 
 #include <fcntl.h>
+#include <glib/gstdio.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -17,8 +18,11 @@
 
 #define N_ROUNDS 50
 #define N_VICTIMS 4 /* at a time: most of their time is waiting */
-#define MAX_LIFE_MS 900
+#define MAX_LIFE_MS 1000
 #define MAX_LOSS_US (500 * G_TIME_SPAN_MILLISECOND)
+
+/* Where other programs keep disk and processors busy, a write may be late: so often at most. */
+#define MAX_LATE (N_ROUNDS * N_VICTIMS / 50)
 
 /* ---- The victim ------------------------------------------------------------------------------ */
 
@@ -179,28 +183,39 @@ dup_text (AllavaDatabase *database, gint64 id)
   return sqlite3_step (statement) == SQLITE_ROW ? allava_statement_dup_text (statement, 0) : NULL;
 }
 
-/* What was said half a second before the end is there, and nothing that was never said. */
-static void
-check_texts (AllavaDatabase *database, const char *folder, gint64 killed, GString *all_words)
+/* Never anything that was not said; and TRUE if what was said half a second before the end is
+ * there.
+ */
+static gboolean
+check_texts (AllavaDatabase *database, const GArray *entries, gint64 killed, const char *all_words)
 {
-  g_autofree char *log = g_build_filename (folder, "log", NULL);
-  g_autofree char *content = NULL;
-  gsize length = 0;
-  if (!g_file_get_contents (log, &content, &length, NULL))
-    return; /* it did not get that far */
-  for (gsize i = 0; i < length / sizeof (LogEntry); i++) {
-    const LogEntry *entry = (const LogEntry *)content + i;
-    if (entry->time > killed - MAX_LOSS_US)
-      break;
+  gboolean whole = TRUE;
+  for (guint i = 0; i < entries->len; i++) {
+    const LogEntry *entry = &g_array_index (entries, LogEntry, i);
     g_autofree char *text = dup_text (database, entry->message);
-    g_assert_nonnull (text);
-    g_assert_cmpuint (strlen (text), >=, (gsize)entry->length);
-    g_assert_true (g_str_equal (text, "What is this?") || g_str_has_prefix (all_words->str, text));
+    g_assert_true (text == NULL || g_str_equal (text, "What is this?") ||
+                   g_str_has_prefix (all_words, text));
+    if (entry->time <= killed - MAX_LOSS_US)
+      whole &= text != NULL && strlen (text) >= (gsize)entry->length;
   }
+  return whole;
 }
 
-static void
-check (const char *folder, gint64 killed, GString *all_words)
+static GArray *
+read_log (const char *folder)
+{
+  GArray *entries = g_array_new (FALSE, FALSE, sizeof (LogEntry));
+  g_autofree char *log = g_build_filename (folder, "log", NULL);
+  g_autofree char *content = NULL;
+  gsize length;
+  if (g_file_get_contents (log, &content, &length, NULL)) /* or it did not get that far */
+    g_array_append_vals (entries, content, (guint)(length / sizeof (LogEntry)));
+  return entries;
+}
+
+/* FALSE where it lost more than half a second. */
+static gboolean
+check (const char *folder, gint64 killed, const char *all_words)
 {
   AllavaHistory *history = testing_history_open (folder); /* as the next start does */
   testing_history_close (history);
@@ -210,7 +225,8 @@ check (const char *folder, gint64 killed, GString *all_words)
   g_assert_no_error (error);
   check_integrity (database);
   check_images (database, folder);
-  check_texts (database, folder, killed, all_words);
+  g_autoptr (GArray) entries = read_log (folder);
+  return check_texts (database, entries, killed, all_words);
 }
 
 /* ---- The killer ------------------------------------------------------------------------------ */
@@ -224,6 +240,8 @@ typedef struct {
 static void
 start (Victim *victim)
 {
+  g_autofree char *log = g_build_filename (victim->folder, "log", NULL);
+  g_unlink (log); /* it may be killed before it writes one */
   victim->end =
       g_get_monotonic_time () + g_random_int_range (5, MAX_LIFE_MS) * G_TIME_SPAN_MILLISECOND;
   victim->pid = fork ();
@@ -262,6 +280,7 @@ test_kill (void)
   for (int i = 0; i < 1000; i++)
     append_word (all_words, i);
   Victim victims[N_VICTIMS] = {0};
+  int n_late = 0;
   for (int i = 0; i < N_VICTIMS; i++)
     victims[i].folder = testing_folder_new ();
   for (int round = 0; round < N_ROUNDS; round++) {
@@ -271,8 +290,10 @@ test_kill (void)
     for (int i = 0; i < N_VICTIMS; i++)
       end (&victims[i]);
     for (int i = 0; i < N_VICTIMS; i++)
-      check (victims[i].folder, victims[i].end, all_words);
+      if (!check (victims[i].folder, victims[i].end, all_words->str))
+        n_late++;
   }
+  g_assert_cmpint (n_late, <=, MAX_LATE);
   for (int i = 0; i < N_VICTIMS; i++) {
     g_autofree char *path = g_build_filename (victims[i].folder, "history.sqlite", NULL);
     g_autoptr (AllavaDatabase) database = allava_database_open (path, NULL);
