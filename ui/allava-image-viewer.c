@@ -4,8 +4,8 @@
 
 #include <glib/gi18n.h>
 
-/* Larger images are scaled down for display: a texture of theirs would not fit most GPUs. */
-#define MAX_SIDE 8192
+/* Larger images are scaled down for display: handing them to the screen would be felt. */
+#define MAX_SIDE 4096
 #define MIN_ZOOM 0.05
 #define MAX_ZOOM 16.0
 

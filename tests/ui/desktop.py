@@ -25,6 +25,10 @@ class Failure(AssertionError):
     pass
 
 
+class Skip(Exception):
+    pass
+
+
 def wait(condition, what, seconds=DEADLINE):
     """The first true value of condition()."""
     end = time.monotonic() + seconds
@@ -277,6 +281,8 @@ def main(tests):
         try:
             test()
             print(f"ok {number} {test.__name__} # {time.monotonic() - begun:.1f} s", flush=True)
+        except Skip as reason:
+            print(f"ok {number} {test.__name__} # SKIP {reason}", flush=True)
         except Exception:
             failed += 1
             for line in traceback.format_exc().splitlines():

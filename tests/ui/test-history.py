@@ -96,6 +96,19 @@ def a_kill_loses_little():
         app.find(desktop.BUTTON, "^Continue Answer$")
 
 
+def closing_while_it_answers_saves_the_answer():
+    with App() as app:
+        app.ask("Talk slowly")
+        wait(lambda: app.look("label", "^word1 (word[0-9]+ ){20}"), "twenty words")
+    with App() as app:
+        app.find("list item", "^Talk slowly, Today$")
+        press("F9")
+        app.wait_focus("list item", "^Talk slowly")
+        press("Return")
+        stopped = app.find("list item", "^Allava, stopped: word1 ")
+        expect(len(stopped.get_name().split()) > 20, f"only {stopped.get_name()!r} was kept")
+
+
 def the_window_comes_back_as_it_was():
     with App() as app:
         app.resize(700, 600)
@@ -112,6 +125,7 @@ if __name__ == "__main__":
             delete_and_undo,
             delete_everything,
             a_kill_loses_little,
+            closing_while_it_answers_saves_the_answer,
             the_window_comes_back_as_it_was,
         ]
     )

@@ -190,6 +190,16 @@ def no_internet_sockets():
                     expect(f"socket:[{line.split()[9]}]" not in mine, f"an open {family} socket")
 
 
+def without_any_network():
+    """In a network namespace with nothing in it, where the kernel lets us make one."""
+    alone = ["unshare", "--map-current-user", "--net"]
+    if subprocess.run([*alone, "true"], capture_output=True).returncode != 0:
+        raise desktop.Skip("this machine allows no namespaces")
+    with App(*alone[1:], sys.argv[1], program=alone[0]) as app:
+        app.ask("Alone?")
+        app.answer("You asked: Alone")
+
+
 def no_stall_over_50_ms():
     """500 tokens a second into a 4,000-token answer."""
     with App(env={"ALLAVA_TEST_BEAT": "1"}) as app:
@@ -216,6 +226,7 @@ if __name__ == "__main__":
             orca_presents_answers,
             right_to_left,
             no_internet_sockets,
+            without_any_network,
             no_stall_over_50_ms,
         ]
     )
