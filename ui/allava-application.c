@@ -28,13 +28,12 @@ static const GOptionEntry options[] = {
     {NULL},
 };
 
-/* A program that lies in the build tree takes the source tree's model. */
-static const char *
-find_bundled_model (void)
+/* A program that lies in the build tree takes the model and the translations of the trees. */
+static gboolean
+is_uninstalled (void)
 {
   g_autofree char *program = g_file_read_link ("/proc/self/exe", NULL);
-  gboolean uninstalled = program && g_str_has_prefix (program, ALLAVA_BUILD_DIR "/");
-  return uninstalled ? ALLAVA_SOURCE_MODEL_DIR : ALLAVA_INSTALLED_MODEL_DIR;
+  return program && g_str_has_prefix (program, ALLAVA_BUILD_DIR "/");
 }
 
 static AllavaWindow *
@@ -317,12 +316,13 @@ static void
 allava_application_init (AllavaApplication *self)
 {
   setlocale (LC_ALL, "");
-  bindtextdomain (GETTEXT_PACKAGE, ALLAVA_LOCALEDIR);
+  gboolean uninstalled = is_uninstalled ();
+  bindtextdomain (GETTEXT_PACKAGE, uninstalled ? ALLAVA_BUILD_DIR "/po" : ALLAVA_LOCALEDIR);
   bind_textdomain_codeset (GETTEXT_PACKAGE, "UTF-8");
   textdomain (GETTEXT_PACKAGE);
   g_set_application_name (_ ("Allava"));
 
-  self->bundled_model = find_bundled_model ();
+  self->bundled_model = uninstalled ? ALLAVA_SOURCE_MODEL_DIR : ALLAVA_INSTALLED_MODEL_DIR;
   g_application_add_main_option_entries (G_APPLICATION (self), options);
   g_application_set_option_context_parameter_string (G_APPLICATION (self), _ ("[IMAGE…]"));
 }
