@@ -38,6 +38,9 @@ void allava_conversation_save (AllavaConversation *self, GPtrArray *messages);
 
 gboolean allava_conversation_is_idle (AllavaConversation *self);
 
+/* Tell of changes of positions-left; of answer and busy; of id and title. */
 void allava_conversation_notify_positions_left (AllavaConversation *self);
+void allava_conversation_notify_answer (AllavaConversation *self);
+void allava_conversation_notify_born (AllavaConversation *self);
 
 void allava_deletion_free (AllavaDeletion *deletion);
