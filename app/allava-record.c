@@ -107,9 +107,9 @@ allava_record_next_id (void)
 {
   static GMutex mutex;
   static gint64 last;
+  gint64 now = g_get_real_time () * 1024 + g_random_int_range (0, 1024);
   g_mutex_lock (&mutex);
-  last = MAX (last + 1, g_get_real_time () * 1024 + g_random_int_range (0, 1024));
-  gint64 id = last;
+  gint64 id = last = MAX (last + 1, now);
   g_mutex_unlock (&mutex);
   return id;
 }

@@ -1,3 +1,4 @@
+#include "allava-database.h"
 #include "allava-library.h"
 
 #include <string.h>
@@ -207,6 +208,43 @@ test_partial_text_is_saved (Fixture *fixture, gconstpointer data)
   allava_conversation_content_free (content);
 }
 
+static void
+count_cb (AllavaConversation *conversation, GError *error, int *n)
+{
+  (*n)++;
+}
+
+static void
+exec (Fixture *fixture, const char *sql)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *path = g_build_filename (fixture->folder, "history.sqlite", NULL);
+  g_autoptr (AllavaDatabase) database = allava_database_open (path, &error);
+  g_assert_no_error (error);
+  allava_database_exec (database, sql, &error);
+  g_assert_no_error (error);
+}
+
+/* What could not be saved is told once, stays on the screen, and is saved with what comes next. */
+static void
+test_failed_save (Fixture *fixture, gconstpointer data)
+{
+  int failures = 0;
+  ask (fixture, "one");
+  g_signal_connect (fixture->conversation, "failed", G_CALLBACK (count_cb), &failures);
+  exec (fixture, "CREATE TRIGGER block BEFORE INSERT ON message BEGIN"
+                 "  SELECT RAISE (ABORT, 'blocked'); END");
+  ask (fixture, "two");
+  testing_wait_until (failures > 0);
+  testing_settle ();
+  g_assert_cmpint (failures, ==, 1);
+  assert_shows ("one|answer 1 to one|two|answer 3 to two");
+  exec (fixture, "DROP TRIGGER block");
+  ask (fixture, "three");
+  reopen (fixture);
+  assert_shows ("one|answer 1 to one|two|answer 3 to two|three|answer 5 to three");
+}
+
 /* Closing in the middle of an answer keeps its text, as stopped. */
 static void
 test_close_while_streaming (Fixture *fixture, gconstpointer data)
@@ -349,12 +387,6 @@ test_undo_delete (Fixture *fixture, gconstpointer data)
 
 /* ---- Without a history ----------------------------------------------------------------------- */
 
-static void
-count_cb (AllavaConversation *conversation, GError *error, int *n)
-{
-  (*n)++;
-}
-
 /* The library works where the history could not be opened, and says so once. */
 static void
 test_without_history (void)
@@ -397,6 +429,7 @@ main (int argc, char **argv)
   ADD ("/conversation/stop-and-continue", test_stop_and_continue);
   ADD ("/conversation/failed-answer", test_failed_answer);
   ADD ("/conversation/partial-text-is-saved", test_partial_text_is_saved);
+  ADD ("/conversation/failed-save", test_failed_save);
   ADD ("/conversation/close-while-streaming", test_close_while_streaming);
   ADD ("/conversation/streaming-is-kept", test_streaming_is_kept);
   ADD ("/conversation/branches", test_branches);

@@ -1,4 +1,4 @@
-#include "allava-generator.h"
+#include "allava-generator-private.h"
 
 #include <glib/gstdio.h>
 
@@ -221,6 +221,30 @@ test_device (Fixture *fixture, gconstpointer data)
   testing_wait_until (g_str_equal (allava_generator_get_device (fixture->generator), "cpu"));
 }
 
+/* After the minutes set, memory is given back; the next question loads the model again. */
+static void
+test_idle_unload (Fixture *fixture, gconstpointer data)
+{
+  GAsyncResult *slot = NULL;
+  g_object_set (fixture->settings, "idle-unload", 0, NULL);
+  allava_generator_load (fixture->generator, "/models/good");
+  testing_wait_until (allava_generator_get_loaded (fixture->generator));
+  g_assert_cmpuint (fixture->generator->idle_source, ==, 0);
+  g_object_set (fixture->settings, "idle-unload", 7, NULL);
+  GSource *source = g_main_context_find_source_by_id (NULL, fixture->generator->idle_source);
+  gint64 minutes = (g_source_get_ready_time (source) - g_get_monotonic_time ()) / G_USEC_PER_SEC;
+  g_assert_cmpint (minutes, >=, 7 * 60 - 5);
+  g_assert_cmpint (minutes, <=, 7 * 60 + 5);
+  g_source_set_ready_time (source, 0); /* time flies */
+  testing_wait_until (!allava_generator_get_loaded (fixture->generator));
+  testing_settle ();
+  g_assert_cmpint (allava_generator_get_state (fixture->generator), ==, ALLAVA_GENERATOR_READY);
+  g_assert_cmpstr (allava_generator_get_device (fixture->generator), ==, "auto");
+  g_autoptr (AllavaMessage) answer = ask (fixture, "hello", NULL, &slot);
+  wait_answer (fixture, &slot);
+  assert_message (answer, ALLAVA_MESSAGE_COMPLETE, "answer 1 to hello");
+}
+
 /* Shutting while it answers, with others waiting: all are stopped, and the text that came is kept.
  */
 static void
@@ -338,6 +362,7 @@ main (int argc, char **argv)
   ADD ("/generator/broken-model", test_broken_model);
   ADD ("/generator/switch", test_switch);
   ADD ("/generator/device", test_device);
+  ADD ("/generator/idle-unload", test_idle_unload);
   ADD ("/generator/shut", test_shut);
   ADD ("/generator/shut-while-loading", test_shut_while_loading);
   ADD ("/generator/no-model-to-show", test_no_model_to_show);

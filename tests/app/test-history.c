@@ -168,6 +168,19 @@ test_partial_becomes_stopped (Fixture *fixture, gconstpointer data)
   allava_conversation_content_free (content);
 }
 
+/* Ids grow, however fast they are made, and say when. */
+static void
+test_ids (void)
+{
+  gint64 last = 0;
+  for (int i = 0; i < 100000; i++) {
+    gint64 id = allava_record_next_id ();
+    g_assert_cmpint (id, >, last);
+    last = id;
+  }
+  g_assert_cmpint (ABS (allava_record_id_to_time (last) - g_get_real_time ()), <, G_USEC_PER_SEC);
+}
+
 /* ---- Searching ------------------------------------------------------------------------------- */
 
 static void
@@ -406,6 +419,7 @@ main (int argc, char **argv)
   ADD ("/history/delete-all", test_delete_all);
   ADD ("/history/sweep", test_sweep);
   ADD ("/history/errors", test_errors);
+  g_test_add_func ("/history/ids", test_ids);
   g_test_add_func ("/history/closed", test_closed);
   g_test_add_func ("/history/disposed-without-closing", test_disposed_without_closing);
   return g_test_run ();
