@@ -46,7 +46,7 @@ def wait(condition, what, seconds=DEADLINE):
 
 def xdotool(*arguments):
     return subprocess.run(
-        ["xdotool", *map(str, arguments)], check=True, capture_output=True, text=True
+        ["xdotool", *map(str, arguments)], check=True, capture_output=True, text=True, timeout=DEADLINE
     ).stdout
 
 
@@ -131,7 +131,7 @@ class App:
         return found[-1] if found else None
 
     def focus(self):
-        xdotool("windowfocus", "--sync", self.xid)
+        xdotool("windowfocus", self.xid)
 
     def nodes(self, showing=True):
         return walk(self.root, showing)
@@ -157,7 +157,7 @@ class App:
 
     def describe(self):
         named = ((n.get_role_name(), n.get_name()) for n in self.nodes())
-        return ", ".join(f"{role} {name!r}" for role, name in named if name)
+        return ", ".join(f"{role} {name!r}" for role, name in named if name)[:2000]
 
     def click(self, name, role=BUTTON):
         """Presses a button through its accessible action."""

@@ -157,7 +157,12 @@ def same_question_new_image():
         app.answer("I see 1 images")
         app.click("^Same Question, New Image$")
         wait(lambda: app.entry_text() == "What is it?", "the question in the entry")
-        press("Escape")  # the file chooser
+        wait(
+            lambda: xdotool("getwindowfocus", "getwindowname").strip() == "Open Images",
+            "the file chooser",
+        )
+        press("Escape")
+        app.gone(None, "^Open Images$")
         subprocess.run([sys.argv[1], two], check=True, timeout=20)
         app.find(desktop.BUTTON, r"^Image two\.png")
         app.focus()
