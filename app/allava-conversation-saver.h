@@ -1,0 +1,31 @@
+/* allava-conversation-saver.h - sends a conversation's changes to the history; what could not be
+ * saved is sent again with the next change. Main thread. */
+#pragma once
+
+#include "allava-history.h"
+
+typedef struct _AllavaConversationSaver AllavaConversationSaver;
+
+/* Told of the first failure of a row of them. */
+typedef void (*AllavaSaveFailedFunc) (const GError *error, gpointer user_data);
+
+/* HISTORY may be NULL: then nothing is saved. */
+AllavaConversationSaver *allava_conversation_saver_new (AllavaHistory *history,
+                                                        AllavaSaveFailedFunc failed,
+                                                        gpointer user_data);
+
+/* FAILED is not called any more. */
+void allava_conversation_saver_free (AllavaConversationSaver *self);
+
+/* MESSAGES is of AllavaMessage. The conversation's own row is written where it must be. */
+void allava_conversation_saver_save (AllavaConversationSaver *self,
+                                     const AllavaConversationRecord *conversation,
+                                     gboolean conversation_changed,
+                                     GPtrArray *messages);
+
+/* After what was saved before. MESSAGES is of AllavaMessage. */
+void allava_conversation_saver_delete (AllavaConversationSaver *self,
+                                       gint64 conversation_id,
+                                       GPtrArray *messages);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (AllavaConversationSaver, allava_conversation_saver_free)

@@ -1,0 +1,38 @@
+/* allava-database-conversations.h - conversations, messages and images as rows. History thread. */
+#pragma once
+
+#include "allava-database.h"
+
+/* Makes or updates, in one transaction; either may be NULL. MESSAGES is of AllavaMessageRecord. The
+ * title is written only when the conversation is new. Error: NOT_FOUND where a message's
+ * conversation or parent is gone. */
+gboolean allava_database_save (AllavaDatabase *database,
+                               const AllavaConversationRecord *conversation,
+                               GPtrArray *messages,
+                               GError **error);
+
+/* Error: NOT_FOUND. */
+AllavaConversationContent *
+allava_database_load (AllavaDatabase *database, gint64 id, GError **error);
+
+/* IDS is of gint64. */
+gboolean allava_database_delete_messages (AllavaDatabase *database, GArray *ids, GError **error);
+
+gboolean
+allava_database_rename (AllavaDatabase *database, gint64 id, const char *title, GError **error);
+
+/* Hides a conversation, or shows it again. */
+gboolean
+allava_database_set_deleted (AllavaDatabase *database, gint64 id, gboolean deleted, GError **error);
+
+/* Removes hidden conversations and images without a message. */
+gboolean allava_database_purge (AllavaDatabase *database, GError **error);
+
+/* Removes all rows, and what they leave in the file. */
+gboolean allava_database_clear (AllavaDatabase *database, GError **error);
+
+/* Answers that were cut off become stopped ones. */
+gboolean allava_database_mark_stopped (AllavaDatabase *database, GError **error);
+
+/* A set of the SHA-256s in use. */
+GHashTable *allava_database_get_images (AllavaDatabase *database, GError **error);

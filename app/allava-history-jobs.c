@@ -1,0 +1,157 @@
+#include "allava-history-jobs.h"
+
+#include <errno.h>
+
+#include <glib/gi18n-lib.h>
+#include <glib/gstdio.h>
+
+#include "allava-database-conversations.h"
+#include "allava-database-lists.h"
+#include "allava-database-migrations.h"
+
+#define FILE_NAME "history.sqlite"
+
+/* The result of jobs that have none. */
+#define DONE GINT_TO_POINTER (1)
+
+void
+allava_history_request_free (AllavaHistoryRequest *request)
+{
+  g_clear_pointer (&request->conversation, allava_conversation_record_free);
+  g_clear_pointer (&request->messages, g_ptr_array_unref);
+  g_clear_pointer (&request->array, g_array_unref);
+  g_free (request->text);
+  g_free (request);
+}
+
+gpointer
+allava_history_open_job (AllavaHistoryContext *context,
+                         AllavaHistoryRequest *request,
+                         GError **error)
+{
+  if (context->database != NULL)
+    return DONE;
+  if (g_mkdir_with_parents (context->folder, 0700) != 0) {
+    g_set_error (error, ALLAVA_HISTORY_ERROR, ALLAVA_HISTORY_ERROR_READONLY,
+                 _ ("The folder %s for the history cannot be made: %s"), context->folder,
+                 g_strerror (errno));
+    return NULL;
+  }
+  g_autofree char *path = g_build_filename (context->folder, FILE_NAME, NULL);
+  g_autoptr (AllavaDatabase) database = allava_database_open (path, error);
+  if (database == NULL ||
+      !allava_database_migrate (database, allava_database_migrations,
+                                allava_database_count_migrations (), error) ||
+      !allava_database_mark_stopped (database, error))
+    return NULL;
+  context->database = g_steal_pointer (&database);
+  return DONE;
+}
+
+gpointer
+allava_history_close_job (AllavaHistoryContext *context,
+                          AllavaHistoryRequest *request,
+                          GError **error)
+{
+  g_clear_pointer (&context->database, allava_database_close);
+  return DONE;
+}
+
+gpointer
+allava_history_save_job (AllavaHistoryContext *context,
+                         AllavaHistoryRequest *request,
+                         GError **error)
+{
+  return allava_database_save (context->database, request->conversation, request->messages, error)
+             ? DONE
+             : NULL;
+}
+
+gpointer
+allava_history_delete_messages_job (AllavaHistoryContext *context,
+                                    AllavaHistoryRequest *request,
+                                    GError **error)
+{
+  return allava_database_delete_messages (context->database, request->array, error) ? DONE : NULL;
+}
+
+gpointer
+allava_history_load_job (AllavaHistoryContext *context,
+                         AllavaHistoryRequest *request,
+                         GError **error)
+{
+  return allava_database_load (context->database, request->id, error);
+}
+
+gpointer
+allava_history_rename_job (AllavaHistoryContext *context,
+                           AllavaHistoryRequest *request,
+                           GError **error)
+{
+  return allava_database_rename (context->database, request->id, request->text, error) ? DONE
+                                                                                       : NULL;
+}
+
+gpointer
+allava_history_set_deleted_job (AllavaHistoryContext *context,
+                                AllavaHistoryRequest *request,
+                                GError **error)
+{
+  return allava_database_set_deleted (context->database, request->id, request->flag, error) ? DONE
+                                                                                            : NULL;
+}
+
+gpointer
+allava_history_purge_job (AllavaHistoryContext *context,
+                          AllavaHistoryRequest *request,
+                          GError **error)
+{
+  if (!allava_database_purge (context->database, error))
+    return NULL;
+  g_autoptr (GHashTable) used = allava_database_get_images (context->database, error);
+  if (used == NULL)
+    return NULL;
+  allava_image_store_sweep (context->images, used);
+  return DONE;
+}
+
+static void
+delete_backups (const char *folder)
+{
+  g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
+  const char *name;
+  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL) {
+    if (!g_str_has_prefix (name, FILE_NAME ".backup-"))
+      continue;
+    g_autofree char *path = g_build_filename (folder, name, NULL);
+    g_unlink (path);
+  }
+}
+
+gpointer
+allava_history_delete_all_job (AllavaHistoryContext *context,
+                               AllavaHistoryRequest *request,
+                               GError **error)
+{
+  if (!allava_database_clear (context->database, error) ||
+      !allava_image_store_clear (context->images, error))
+    return NULL;
+  delete_backups (context->folder);
+  return DONE;
+}
+
+gpointer
+allava_history_list_job (AllavaHistoryContext *context,
+                         AllavaHistoryRequest *request,
+                         GError **error)
+{
+  return allava_database_list (context->database, request->text, error);
+}
+
+gpointer
+allava_history_lines_job (AllavaHistoryContext *context,
+                          AllavaHistoryRequest *request,
+                          GError **error)
+{
+  return allava_database_get_lines (context->database, request->array, request->text, error);
+}

@@ -1,0 +1,228 @@
+#include "allava-library.h"
+
+struct _AllavaLibrary {
+  GObject parent_instance;
+  AllavaSettings *settings;
+  AllavaHistory *history;
+  AllavaGenerator *generator;
+  AllavaConversationList *list;
+  GPtrArray *conversations; /* GWeakRef, those that are open */
+};
+
+G_DEFINE_FINAL_TYPE (AllavaLibrary, allava_library, G_TYPE_OBJECT)
+
+static void
+weak_ref_free (GWeakRef *ref)
+{
+  g_weak_ref_clear (ref);
+  g_free (ref);
+}
+
+static void
+allava_library_dispose (GObject *object)
+{
+  AllavaLibrary *self = ALLAVA_LIBRARY (object);
+  if (self->generator != NULL)
+    allava_generator_shut (self->generator);
+  g_clear_object (&self->list);
+  g_clear_object (&self->generator);
+  g_clear_object (&self->history);
+  g_clear_object (&self->settings);
+  G_OBJECT_CLASS (allava_library_parent_class)->dispose (object);
+}
+
+static void
+allava_library_finalize (GObject *object)
+{
+  g_ptr_array_unref (ALLAVA_LIBRARY (object)->conversations);
+  G_OBJECT_CLASS (allava_library_parent_class)->finalize (object);
+}
+
+static void
+allava_library_class_init (AllavaLibraryClass *klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+  object_class->dispose = allava_library_dispose;
+  object_class->finalize = allava_library_finalize;
+}
+
+static void
+allava_library_init (AllavaLibrary *self)
+{
+  self->conversations = g_ptr_array_new_with_free_func ((GDestroyNotify)weak_ref_free);
+}
+
+AllavaLibrary *
+allava_library_new (const char *folder,
+                    AllavaSettings *settings,
+                    const AllavaGeneratorBackend *backend)
+{
+  g_return_val_if_fail (folder != NULL, NULL);
+  g_return_val_if_fail (ALLAVA_IS_SETTINGS (settings), NULL);
+  AllavaLibrary *self = g_object_new (ALLAVA_TYPE_LIBRARY, NULL);
+  self->settings = g_object_ref (settings);
+  self->history = allava_history_new (folder);
+  self->generator = allava_generator_new (settings, backend);
+  self->list = allava_conversation_list_new (self->history);
+  return self;
+}
+
+char *
+allava_library_dup_default_folder (void)
+{
+  return g_build_filename (g_get_user_data_dir (), "allava", NULL);
+}
+
+const char *
+allava_library_get_folder (AllavaLibrary *self)
+{
+  g_return_val_if_fail (ALLAVA_IS_LIBRARY (self), NULL);
+  return allava_history_get_folder (self->history);
+}
+
+AllavaSettings *
+allava_library_get_settings (AllavaLibrary *self)
+{
+  g_return_val_if_fail (ALLAVA_IS_LIBRARY (self), NULL);
+  return self->settings;
+}
+
+AllavaHistory *
+allava_library_get_history (AllavaLibrary *self)
+{
+  g_return_val_if_fail (ALLAVA_IS_LIBRARY (self), NULL);
+  return self->history;
+}
+
+AllavaImageStore *
+allava_library_get_images (AllavaLibrary *self)
+{
+  g_return_val_if_fail (ALLAVA_IS_LIBRARY (self), NULL);
+  return allava_history_get_images (self->history);
+}
+
+AllavaGenerator *
+allava_library_get_generator (AllavaLibrary *self)
+{
+  g_return_val_if_fail (ALLAVA_IS_LIBRARY (self), NULL);
+  return self->generator;
+}
+
+AllavaConversationList *
+allava_library_get_list (AllavaLibrary *self)
+{
+  g_return_val_if_fail (ALLAVA_IS_LIBRARY (self), NULL);
+  return self->list;
+}
+
+/* ---- Opening --------------------------------------------------------------------------------- */
+
+static void
+opened_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (GTask) task = user_data;
+  GError *error = NULL;
+  if (allava_history_open_finish (ALLAVA_HISTORY (source), result, &error))
+    g_task_return_boolean (task, TRUE);
+  else
+    g_task_return_error (task, error);
+}
+
+void
+allava_library_open_async (AllavaLibrary *self, GAsyncReadyCallback callback, gpointer user_data)
+{
+  g_return_if_fail (ALLAVA_IS_LIBRARY (self));
+  GTask *task = g_task_new (self, NULL, callback, user_data);
+  g_task_set_source_tag (task, allava_library_open_async);
+  allava_history_open_async (self->history, opened_cb, task);
+}
+
+gboolean
+allava_library_open_finish (AllavaLibrary *self, GAsyncResult *result, GError **error)
+{
+  g_return_val_if_fail (g_task_is_valid (result, self), FALSE);
+  return g_task_propagate_boolean (G_TASK (result), error);
+}
+
+/* ---- Conversations --------------------------------------------------------------------------- */
+
+static void
+remember (AllavaLibrary *self, AllavaConversation *conversation)
+{
+  GWeakRef *ref = g_new (GWeakRef, 1);
+  g_weak_ref_init (ref, conversation);
+  g_ptr_array_add (self->conversations, ref);
+}
+
+/* Those that are open; forgets the others. The caller owns the array and the conversations. */
+static GPtrArray *
+dup_open (AllavaLibrary *self)
+{
+  GPtrArray *open = g_ptr_array_new_with_free_func (g_object_unref);
+  for (guint i = self->conversations->len; i > 0; i--) {
+    gpointer conversation = g_weak_ref_get (self->conversations->pdata[i - 1]);
+    if (conversation != NULL)
+      g_ptr_array_add (open, conversation);
+    else
+      g_ptr_array_remove_index_fast (self->conversations, i - 1);
+  }
+  return open;
+}
+
+AllavaConversation *
+allava_library_new_conversation (AllavaLibrary *self)
+{
+  g_return_val_if_fail (ALLAVA_IS_LIBRARY (self), NULL);
+  AllavaConversation *conversation = allava_conversation_new (self->history, self->generator);
+  remember (self, conversation);
+  return conversation;
+}
+
+AllavaConversation *
+allava_library_dup_conversation (AllavaLibrary *self, gint64 id)
+{
+  g_return_val_if_fail (ALLAVA_IS_LIBRARY (self), NULL);
+  g_return_val_if_fail (id != 0, NULL);
+  g_autoptr (GPtrArray) open = dup_open (self);
+  for (guint i = 0; i < open->len; i++)
+    if (allava_conversation_get_id (open->pdata[i]) == id)
+      return g_object_ref (open->pdata[i]);
+  AllavaConversation *conversation =
+      allava_conversation_new_for_id (self->history, self->generator, id);
+  remember (self, conversation);
+  return conversation;
+}
+
+/* ---- Closing --------------------------------------------------------------------------------- */
+
+static void
+closed_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (GTask) task = user_data;
+  GError *error = NULL;
+  if (allava_history_finish (ALLAVA_HISTORY (source), result, &error))
+    g_task_return_boolean (task, TRUE);
+  else
+    g_task_return_error (task, error);
+}
+
+void
+allava_library_close_async (AllavaLibrary *self, GAsyncReadyCallback callback, gpointer user_data)
+{
+  g_return_if_fail (ALLAVA_IS_LIBRARY (self));
+  GTask *task = g_task_new (self, NULL, callback, user_data);
+  g_task_set_source_tag (task, allava_library_close_async);
+  /* The generator first: it delivers what text there is. */
+  allava_generator_shut (self->generator);
+  g_autoptr (GPtrArray) open = dup_open (self);
+  for (guint i = 0; i < open->len; i++)
+    allava_conversation_shut (open->pdata[i]);
+  allava_history_close_async (self->history, closed_cb, task);
+}
+
+gboolean
+allava_library_close_finish (AllavaLibrary *self, GAsyncResult *result, GError **error)
+{
+  g_return_val_if_fail (g_task_is_valid (result, self), FALSE);
+  return g_task_propagate_boolean (G_TASK (result), error);
+}

@@ -1,0 +1,27 @@
+-- A history as version 1 of the schema wrote it.
+CREATE TABLE conversation (  id INTEGER PRIMARY KEY,  title TEXT NOT NULL,  updated INTEGER NOT NULL,  active_leaf INTEGER,  deleted INTEGER) STRICT;
+CREATE INDEX conversation_by_time ON conversation (updated, id) WHERE deleted IS NULL;
+CREATE TABLE message (  id INTEGER PRIMARY KEY,  conversation_id INTEGER NOT NULL REFERENCES conversation (id),  parent_id INTEGER REFERENCES message (id) DEFERRABLE INITIALLY DEFERRED,  role INTEGER NOT NULL,  state INTEGER NOT NULL,  text TEXT NOT NULL,  error TEXT,  model TEXT,  device TEXT,  dtype TEXT,  finish TEXT,  n_tokens INTEGER NOT NULL,  prompt_positions INTEGER NOT NULL,  positions_left INTEGER NOT NULL,  dropped_turns INTEGER NOT NULL,  image_ms REAL NOT NULL,  prefill_ms REAL NOT NULL,  first_token_ms REAL NOT NULL,  decode_ms REAL NOT NULL) STRICT;
+CREATE INDEX message_by_conversation ON message (conversation_id);
+CREATE INDEX message_by_parent ON message (parent_id);
+CREATE INDEX message_partial ON message (id) WHERE state = 0;
+CREATE TABLE image (  sha256 TEXT PRIMARY KEY,  width INTEGER NOT NULL,  height INTEGER NOT NULL,  name TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE message_image (  message_id INTEGER NOT NULL REFERENCES message (id) ON DELETE CASCADE,  position INTEGER NOT NULL,  sha256 TEXT NOT NULL REFERENCES image (sha256),  PRIMARY KEY (message_id, position)) STRICT, WITHOUT ROWID;
+CREATE INDEX message_image_by_sha256 ON message_image (sha256);
+CREATE VIRTUAL TABLE message_search USING fts5 (  text, content = 'message', content_rowid = 'id', tokenize = 'allava', prefix = '2 3');
+CREATE TRIGGER message_search_insert AFTER INSERT ON message WHEN new.state <> 0 BEGIN  INSERT INTO message_search (rowid, text) VALUES (new.id, new.text);END;
+CREATE TRIGGER message_search_delete AFTER DELETE ON message WHEN old.state <> 0 BEGIN  INSERT INTO message_search (message_search, rowid, text)    VALUES ('delete', old.id, old.text);END;
+CREATE TRIGGER message_search_remove AFTER UPDATE OF text, state ON message  WHEN old.state <> 0 AND (new.state = 0 OR old.text <> new.text) BEGIN  INSERT INTO message_search (message_search, rowid, text)    VALUES ('delete', old.id, old.text);END;
+CREATE TRIGGER message_search_add AFTER UPDATE OF text, state ON message  WHEN new.state <> 0 AND (old.state = 0 OR old.text <> new.text) BEGIN  INSERT INTO message_search (rowid, text) VALUES (new.id, new.text);END;
+CREATE VIRTUAL TABLE title_search USING fts5 (  title, content = 'conversation', content_rowid = 'id', tokenize = 'allava', prefix = '2 3');
+CREATE TRIGGER title_search_insert AFTER INSERT ON conversation BEGIN  INSERT INTO title_search (rowid, title) VALUES (new.id, new.title);END;
+CREATE TRIGGER title_search_delete AFTER DELETE ON conversation BEGIN  INSERT INTO title_search (title_search, rowid, title)    VALUES ('delete', old.id, old.title);END;
+CREATE TRIGGER title_search_update AFTER UPDATE OF title ON conversation BEGIN  INSERT INTO title_search (title_search, rowid, title)    VALUES ('delete', old.id, old.title);  INSERT INTO title_search (rowid, title) VALUES (new.id, new.title);END;
+INSERT INTO conversation VALUES (1001, 'What is this?', 1700000000000000, 1004, NULL);
+INSERT INTO message VALUES (1002, 1001, NULL, 0, 1, 'What is this?', NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0);
+INSERT INTO message VALUES (1003, 1001, 1002, 1, 1, 'A cat on a mat.', NULL, 'allava-3b', 'cpu', 'f32', 'eos', 6, 596, 1446, 0, 210.5, 300.25, 512.0, 90.0);
+INSERT INTO message VALUES (1004, 1001, 1003, 0, 1, 'What colour?', NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0);
+INSERT INTO image VALUES ('e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', 640, 480, 'cat.jpg');
+INSERT INTO message_image VALUES (1002, 0, 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855');
+PRAGMA application_id = 1097627233;
+PRAGMA user_version = 1;

@@ -1,0 +1,441 @@
+#include "allava-database.h"
+#include "allava-library.h"
+
+#include <string.h>
+
+#include "app-testing.h"
+
+typedef struct {
+  char *folder;
+  AllavaSettings *settings;
+  AllavaLibrary *library;
+  AllavaConversation *conversation;
+} Fixture;
+
+static void
+open_library (Fixture *fixture)
+{
+  g_autoptr (GError) error = NULL;
+  GAsyncResult *slot = NULL;
+  fixture->library = allava_library_new (fixture->folder, fixture->settings, &testing_backend);
+  allava_library_open_async (fixture->library, testing_result_cb, &slot);
+  g_autoptr (GAsyncResult) result = testing_wait_result (&slot);
+  allava_library_open_finish (fixture->library, result, &error);
+  g_assert_no_error (error);
+  allava_generator_load (allava_library_get_generator (fixture->library), "/models/good");
+}
+
+static void
+close_library (Fixture *fixture)
+{
+  g_autoptr (GError) error = NULL;
+  GAsyncResult *slot = NULL;
+  allava_library_close_async (fixture->library, testing_result_cb, &slot);
+  GAsyncResult *result = testing_wait_result (&slot);
+  allava_library_close_finish (fixture->library, result, &error);
+  g_assert_no_error (error);
+  g_object_unref (result);
+  testing_settle ();
+  g_assert_finalize_object (fixture->library);
+}
+
+static void
+set_up (Fixture *fixture, gconstpointer data)
+{
+  fixture->folder = testing_folder_new ();
+  fixture->settings = allava_settings_new ();
+  open_library (fixture);
+  fixture->conversation = allava_library_new_conversation (fixture->library);
+}
+
+static void
+tear_down (Fixture *fixture, gconstpointer data)
+{
+  close_library (fixture);
+  g_assert_finalize_object (fixture->conversation);
+  g_assert_finalize_object (fixture->settings);
+  testing_folder_free (fixture->folder);
+}
+
+/* As another run of the program would see it. */
+static void
+reopen (Fixture *fixture)
+{
+  gint64 id = allava_conversation_get_id (fixture->conversation);
+  close_library (fixture);
+  g_assert_finalize_object (fixture->conversation);
+  open_library (fixture);
+  fixture->conversation = allava_library_dup_conversation (fixture->library, id);
+  testing_wait_until (!allava_conversation_get_loading (fixture->conversation));
+}
+
+/* The list as "text|text|...", with (i/n) after those that have siblings. */
+static char *
+show (AllavaConversation *conversation)
+{
+  GString *text = g_string_new (NULL);
+  for (guint i = 0; i < g_list_model_get_n_items (G_LIST_MODEL (conversation)); i++) {
+    g_autoptr (AllavaMessage) message = g_list_model_get_item (G_LIST_MODEL (conversation), i);
+    g_string_append_printf (text, "%s%s", i > 0 ? "|" : "", allava_message_get_text (message));
+    if (allava_message_get_n_siblings (message) > 1)
+      g_string_append_printf (text, "(%u/%u)", allava_message_get_sibling (message) + 1,
+                              allava_message_get_n_siblings (message));
+  }
+  return g_string_free (text, FALSE);
+}
+
+#define assert_shows(expected)                                                                     \
+  do {                                                                                             \
+    g_autofree char *seen = show (fixture->conversation);                                          \
+    g_assert_cmpstr (seen, ==, expected);                                                          \
+  } while (0)
+
+static AllavaMessage *
+get (Fixture *fixture, guint position)
+{
+  g_autoptr (AllavaMessage) message =
+      g_list_model_get_item (G_LIST_MODEL (fixture->conversation), position);
+  g_assert_nonnull (message);
+  return message; /* the conversation holds it */
+}
+
+static void
+wait_idle (Fixture *fixture)
+{
+  testing_wait_until (!allava_conversation_get_busy (fixture->conversation));
+}
+
+static AllavaMessage *
+ask (Fixture *fixture, const char *text)
+{
+  AllavaMessage *answer = allava_conversation_ask (fixture->conversation, text, NULL);
+  g_assert_nonnull (answer);
+  wait_idle (fixture);
+  return answer;
+}
+
+/* ---- Talking --------------------------------------------------------------------------------- */
+
+static void
+test_ask (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (AllavaImage) image =
+      testing_add_image (allava_library_get_images (fixture->library), 1);
+  g_autoptr (GListStore) images = g_list_store_new (ALLAVA_TYPE_IMAGE);
+  g_list_store_append (images, image);
+  g_assert_cmpint (allava_conversation_get_id (fixture->conversation), ==, 0);
+  g_assert_null (allava_conversation_ask (fixture->conversation, " \n", NULL));
+  AllavaMessage *answer =
+      allava_conversation_ask (fixture->conversation, "What?\nTell me.", G_LIST_MODEL (images));
+  g_assert_true (allava_conversation_get_busy (fixture->conversation));
+  g_assert_true (allava_conversation_get_answer (fixture->conversation) == answer);
+  g_assert_null (allava_conversation_ask (fixture->conversation, "impatient", NULL));
+  wait_idle (fixture);
+  assert_shows ("What?\nTell me.|answer 1 to What?\nTell me.");
+  g_assert_cmpstr (allava_conversation_get_title (fixture->conversation), ==, "What?");
+  g_assert_cmpint (allava_conversation_get_positions_left (fixture->conversation), ==, 2038);
+  ask (fixture, "More");
+  assert_shows ("What?\nTell me.|answer 1 to What?\nTell me.|More|answer 3 to More");
+
+  reopen (fixture);
+  assert_shows ("What?\nTell me.|answer 1 to What?\nTell me.|More|answer 3 to More");
+  g_assert_cmpstr (allava_conversation_get_title (fixture->conversation), ==, "What?");
+  g_assert_cmpuint (g_list_model_get_n_items (allava_message_get_images (get (fixture, 0))), ==, 1);
+  g_assert_cmpint (allava_message_get_state (get (fixture, 3)), ==, ALLAVA_MESSAGE_COMPLETE);
+  g_assert_cmpint (allava_conversation_get_positions_left (fixture->conversation), ==, 2018);
+}
+
+static void
+test_titles (Fixture *fixture, gconstpointer data)
+{
+  ask (fixture,
+       "Please describe this picture in detail for somebody who cannot see it, and then tell me");
+  g_assert_cmpstr (allava_conversation_get_title (fixture->conversation), ==,
+                   "Please describe this picture in detail for somebody who cannot see it, and "
+                   "then…");
+  allava_conversation_set_title (fixture->conversation, "Mine");
+  ask (fixture, "More");
+  reopen (fixture);
+  g_assert_cmpstr (allava_conversation_get_title (fixture->conversation), ==, "Mine");
+}
+
+/* Stopped within a token; the text stays; it can go on where it was. */
+static void
+test_stop_and_continue (Fixture *fixture, gconstpointer data)
+{
+  AllavaMessage *answer = allava_conversation_ask (fixture->conversation, "forever", NULL);
+  testing_wait_until (*allava_message_get_text (answer) != '\0');
+  g_assert_false (allava_conversation_can_continue (fixture->conversation, answer));
+  allava_conversation_stop (fixture->conversation);
+  wait_idle (fixture);
+  g_assert_cmpint (allava_message_get_state (answer), ==, ALLAVA_MESSAGE_STOPPED);
+  reopen (fixture);
+  answer = get (fixture, 1);
+  g_autofree char *before = g_strdup (allava_message_get_text (answer));
+  g_assert_true (allava_conversation_can_continue (fixture->conversation, answer));
+  g_assert_true (allava_conversation_continue (fixture->conversation, answer) == answer);
+  wait_idle (fixture);
+  g_autofree char *expected = g_strconcat (before, " and more", NULL);
+  g_assert_cmpstr (allava_message_get_text (answer), ==, expected);
+  g_assert_false (allava_conversation_can_continue (fixture->conversation, answer));
+}
+
+static void
+test_failed_answer (Fixture *fixture, gconstpointer data)
+{
+  AllavaMessage *answer = ask (fixture, "fail");
+  g_assert_cmpint (allava_message_get_state (answer), ==, ALLAVA_MESSAGE_FAILED);
+  reopen (fixture);
+  g_assert_cmpstr (allava_message_get_error (get (fixture, 1)), ==, "the weights are damaged");
+}
+
+/* While an answer streams, what has come is on the disk within half a second. */
+static void
+test_partial_text_is_saved (Fixture *fixture, gconstpointer data)
+{
+  AllavaMessage *answer = allava_conversation_ask (fixture->conversation, "forever", NULL);
+  testing_wait_until (*allava_message_get_text (answer) != '\0');
+  g_autofree char *said = g_strdup (allava_message_get_text (answer));
+  gint64 end = g_get_monotonic_time () + 500 * G_TIME_SPAN_MILLISECOND;
+  while (g_get_monotonic_time () < end)
+    testing_iterate ();
+  AllavaConversationContent *content =
+      testing_history_load (allava_library_get_history (fixture->library),
+                            allava_conversation_get_id (fixture->conversation));
+  const AllavaMessageRecord *record = content->messages->pdata[1];
+  g_assert_cmpint (record->state, ==, ALLAVA_MESSAGE_PARTIAL);
+  g_assert_cmpuint (strlen (record->text), >=, strlen (said));
+  allava_conversation_content_free (content);
+}
+
+static void
+count_cb (AllavaConversation *conversation, GError *error, int *n)
+{
+  (*n)++;
+}
+
+static void
+exec (Fixture *fixture, const char *sql)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *path = g_build_filename (fixture->folder, "history.sqlite", NULL);
+  g_autoptr (AllavaDatabase) database = allava_database_open (path, &error);
+  g_assert_no_error (error);
+  allava_database_exec (database, sql, &error);
+  g_assert_no_error (error);
+}
+
+/* What could not be saved is told once, stays on the screen, and is saved with what comes next. */
+static void
+test_failed_save (Fixture *fixture, gconstpointer data)
+{
+  int failures = 0;
+  ask (fixture, "one");
+  g_signal_connect (fixture->conversation, "failed", G_CALLBACK (count_cb), &failures);
+  exec (fixture, "CREATE TRIGGER block BEFORE INSERT ON message BEGIN"
+                 "  SELECT RAISE (ABORT, 'blocked'); END");
+  ask (fixture, "two");
+  testing_wait_until (failures > 0);
+  testing_settle ();
+  g_assert_cmpint (failures, ==, 1);
+  assert_shows ("one|answer 1 to one|two|answer 3 to two");
+  exec (fixture, "DROP TRIGGER block");
+  ask (fixture, "three");
+  reopen (fixture);
+  assert_shows ("one|answer 1 to one|two|answer 3 to two|three|answer 5 to three");
+}
+
+/* Closing in the middle of an answer keeps its text, as stopped. */
+static void
+test_close_while_streaming (Fixture *fixture, gconstpointer data)
+{
+  AllavaMessage *answer = allava_conversation_ask (fixture->conversation, "forever", NULL);
+  testing_wait_until (strlen (allava_message_get_text (answer)) > 20);
+  g_autoptr (AllavaMessage) held = g_object_ref (answer);
+  reopen (fixture);
+  g_autofree char *expected = g_strconcat ("forever|", allava_message_get_text (held), NULL);
+  assert_shows (expected);
+  g_assert_cmpint (allava_message_get_state (get (fixture, 1)), ==, ALLAVA_MESSAGE_STOPPED);
+}
+
+/* The same object while it streams, though nobody else holds it. */
+static void
+test_streaming_is_kept (Fixture *fixture, gconstpointer data)
+{
+  allava_conversation_ask (fixture->conversation, "forever", NULL);
+  gint64 id = allava_conversation_get_id (fixture->conversation);
+  gpointer was = fixture->conversation;
+  g_object_unref (fixture->conversation);
+  fixture->conversation = allava_library_dup_conversation (fixture->library, id);
+  g_assert_true (fixture->conversation == was);
+  g_assert_true (allava_conversation_get_busy (fixture->conversation));
+}
+
+/* ---- Branches -------------------------------------------------------------------------------- */
+
+static void
+test_branches (Fixture *fixture, gconstpointer data)
+{
+  ask (fixture, "one");
+  ask (fixture, "two");
+  allava_conversation_regenerate (fixture->conversation, get (fixture, 1));
+  wait_idle (fixture);
+  assert_shows ("one|answer 1 to one(2/2)");
+  ask (fixture, "three");
+  assert_shows ("one|answer 1 to one(2/2)|three|answer 3 to three");
+  allava_conversation_switch_sibling (fixture->conversation, get (fixture, 1), -1);
+  assert_shows ("one|answer 1 to one(1/2)|two|answer 3 to two");
+  allava_conversation_edit (fixture->conversation, get (fixture, 2), "TWO", NULL);
+  wait_idle (fixture);
+  assert_shows ("one|answer 1 to one(1/2)|TWO(2/2)|answer 3 to TWO");
+  allava_conversation_switch_sibling (fixture->conversation, get (fixture, 2), -1);
+  allava_conversation_switch_sibling (fixture->conversation, get (fixture, 2), -1); /* no more */
+  assert_shows ("one|answer 1 to one(1/2)|two(1/2)|answer 3 to two");
+  /* The way that was seen last below the other answer comes back. */
+  allava_conversation_switch_sibling (fixture->conversation, get (fixture, 1), 1);
+  assert_shows ("one|answer 1 to one(2/2)|three|answer 3 to three");
+
+  reopen (fixture);
+  assert_shows ("one|answer 1 to one(2/2)|three|answer 3 to three");
+  allava_conversation_edit (fixture->conversation, get (fixture, 0), "ONE", NULL);
+  wait_idle (fixture);
+  assert_shows ("ONE(2/2)|answer 1 to ONE");
+  allava_conversation_switch_sibling (fixture->conversation, get (fixture, 0), -1);
+  assert_shows ("one(1/2)|answer 1 to one(2/2)|three|answer 3 to three");
+}
+
+typedef struct {
+  guint position, removed, added;
+  int n;
+} Change;
+
+static void
+changed_cb (GListModel *model, guint position, guint removed, guint added, Change *change)
+{
+  *change = (Change){position, removed, added, change->n + 1};
+}
+
+/* Rows that stay are not touched: a person's place among them is kept. */
+static void
+test_smallest_change (Fixture *fixture, gconstpointer data)
+{
+  Change change = {0};
+  ask (fixture, "one");
+  g_signal_connect (fixture->conversation, "items-changed", G_CALLBACK (changed_cb), &change);
+  ask (fixture, "two");
+  g_assert_cmpint (change.n, ==, 1);
+  g_assert_cmpuint (change.position, ==, 2);
+  g_assert_cmpuint (change.removed, ==, 0);
+  g_assert_cmpuint (change.added, ==, 2);
+  allava_conversation_regenerate (fixture->conversation, get (fixture, 3));
+  g_assert_cmpuint (change.position, ==, 3);
+  g_assert_cmpuint (change.removed, ==, 1);
+  wait_idle (fixture);
+  allava_conversation_delete (fixture->conversation, get (fixture, 0));
+  g_assert_cmpuint (change.position, ==, 0);
+  g_assert_cmpuint (change.removed, ==, 2);
+  g_assert_cmpuint (change.added, ==, 0);
+  g_signal_handlers_disconnect_by_data (fixture->conversation, &change);
+}
+
+/* ---- Deleting -------------------------------------------------------------------------------- */
+
+static void
+test_delete (Fixture *fixture, gconstpointer data)
+{
+  ask (fixture, "one");
+  ask (fixture, "two");
+  ask (fixture, "three");
+  allava_conversation_delete (fixture->conversation, get (fixture, 2));
+  assert_shows ("one|answer 1 to one|three|answer 5 to three");
+  reopen (fixture);
+  assert_shows ("one|answer 1 to one|three|answer 5 to three");
+  allava_conversation_delete (fixture->conversation, get (fixture, 3));
+  assert_shows ("one|answer 1 to one|three");
+  allava_conversation_regenerate (fixture->conversation, get (fixture, 2));
+  wait_idle (fixture);
+  assert_shows ("one|answer 1 to one|three|answer 3 to three");
+  /* A question without an answer is not asked again. */
+  allava_conversation_delete (fixture->conversation, get (fixture, 1));
+  assert_shows ("one|three|answer 3 to three");
+  ask (fixture, "four");
+  assert_shows ("one|three|answer 3 to three|four|answer 3 to four");
+  for (int i = 0; i < 3; i++)
+    allava_conversation_delete (fixture->conversation, get (fixture, 0));
+  assert_shows ("");
+  ask (fixture, "again");
+  reopen (fixture);
+  assert_shows ("again|answer 1 to again");
+}
+
+static void
+test_undo_delete (Fixture *fixture, gconstpointer data)
+{
+  ask (fixture, "one");
+  ask (fixture, "two");
+  ask (fixture, "three");
+  g_autofree char *before = show (fixture->conversation);
+  for (guint i = 0; i < 6; i++) {
+    allava_conversation_delete (fixture->conversation, get (fixture, i));
+    allava_conversation_undo_delete (fixture->conversation);
+    assert_shows (before);
+  }
+  allava_conversation_undo_delete (fixture->conversation); /* nothing to undo */
+  reopen (fixture);
+  assert_shows (before);
+}
+
+/* ---- Without a history ----------------------------------------------------------------------- */
+
+/* The library works where the history could not be opened, and says so once. */
+static void
+test_without_history (void)
+{
+  char *folder = testing_folder_new ();
+  g_autofree char *path = g_build_filename (folder, "history.sqlite", NULL);
+  g_assert_true (g_file_set_contents (path, "not a database at all, no", -1, NULL));
+  AllavaSettings *settings = allava_settings_new ();
+  AllavaLibrary *library = allava_library_new (folder, settings, &testing_backend);
+  g_autoptr (GError) error = NULL;
+  GAsyncResult *slot = NULL;
+  allava_library_open_async (library, testing_result_cb, &slot);
+  GAsyncResult *result = testing_wait_result (&slot);
+  g_assert_false (allava_library_open_finish (library, result, &error));
+  g_assert_error (error, ALLAVA_HISTORY_ERROR, ALLAVA_HISTORY_ERROR_CORRUPT);
+  g_object_unref (result);
+
+  allava_generator_load (allava_library_get_generator (library), "/models/good");
+  AllavaConversation *conversation = allava_library_new_conversation (library);
+  Fixture fixture = {folder, settings, library, conversation};
+  int failures = 0;
+  g_signal_connect (conversation, "failed", G_CALLBACK (count_cb), &failures);
+  ask (&fixture, "hello");
+  g_assert_cmpstr (allava_message_get_text (get (&fixture, 1)), ==, "answer 1 to hello");
+  g_assert_cmpint (failures, ==, 0);
+  close_library (&fixture);
+  g_assert_finalize_object (conversation);
+  g_assert_finalize_object (settings);
+  testing_folder_free (folder);
+}
+
+#define ADD(path, func) g_test_add (path, Fixture, NULL, set_up, func, tear_down)
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  ADD ("/conversation/ask", test_ask);
+  ADD ("/conversation/titles", test_titles);
+  ADD ("/conversation/stop-and-continue", test_stop_and_continue);
+  ADD ("/conversation/failed-answer", test_failed_answer);
+  ADD ("/conversation/partial-text-is-saved", test_partial_text_is_saved);
+  ADD ("/conversation/failed-save", test_failed_save);
+  ADD ("/conversation/close-while-streaming", test_close_while_streaming);
+  ADD ("/conversation/streaming-is-kept", test_streaming_is_kept);
+  ADD ("/conversation/branches", test_branches);
+  ADD ("/conversation/smallest-change", test_smallest_change);
+  ADD ("/conversation/delete", test_delete);
+  ADD ("/conversation/undo-delete", test_undo_delete);
+  g_test_add_func ("/conversation/without-history", test_without_history);
+  return g_test_run ();
+}

@@ -1,0 +1,85 @@
+#include "allava-export.h"
+
+#include <string.h>
+
+#include "app-testing.h"
+
+static char *
+read_file (const char *folder, const char *name)
+{
+  g_autofree char *path = g_build_filename (folder, name, NULL);
+  char *content = NULL;
+  g_file_get_contents (path, &content, NULL, NULL);
+  return content;
+}
+
+static int
+export_all (AllavaHistory *history, const char *folder, GError **error)
+{
+  GAsyncResult *slot = NULL;
+  g_autoptr (GFile) file = g_file_new_for_path (folder);
+  allava_export_async (history, NULL, file, NULL, NULL, NULL, testing_result_cb, &slot);
+  g_autoptr (GAsyncResult) result = testing_wait_result (&slot);
+  return allava_export_finish (history, result, error);
+}
+
+static void
+add_with_image (AllavaHistory *history, gint64 id)
+{
+  testing_history_add (history, id, "What: is/this?", "What is this?", "A *square*.", NULL);
+  g_autoptr (AllavaImage) image = testing_add_image (allava_history_get_images (history), 7);
+  g_autoptr (GListStore) images = g_list_store_new (ALLAVA_TYPE_IMAGE);
+  g_list_store_append (images, image);
+  g_autoptr (AllavaMessage) question =
+      allava_message_new (id + 1, ALLAVA_ROLE_USER, "What is this?", G_LIST_MODEL (images));
+  g_autoptr (GPtrArray) records =
+      g_ptr_array_new_with_free_func ((GDestroyNotify)allava_message_record_free);
+  g_ptr_array_add (records, allava_message_record_new (question, id));
+  allava_history_save_async (history, NULL, records, NULL, NULL);
+}
+
+static void
+test_export (void)
+{
+  char *folder = testing_folder_new ();
+  g_autofree char *target = g_build_filename (folder, "out", "deep", NULL);
+  g_autofree char *images = g_build_filename (target, "images", NULL);
+  AllavaHistory *history = testing_history_open (folder);
+  add_with_image (history, 10);
+  testing_history_add (history, 50, "What: is/this?", "Again", NULL);
+  g_autoptr (GError) error = NULL;
+  g_assert_cmpint (export_all (history, target, &error), ==, 2);
+  g_assert_no_error (error);
+
+  g_autofree char *newer = read_file (target, "1970-01-01 What isthis.md");
+  g_assert_cmpstr (newer, ==, "# What: is/this?\n\n## Question\n\nAgain\n\n");
+  g_autofree char *older = read_file (target, "1970-01-01 What isthis 2.md");
+  g_assert_cmpstr (older, ==,
+                   "# What: is/this?\n\n## Question\n\n"
+                   "![picture 7.png](images/picture%207.png)\n\nWhat is this?\n\n"
+                   "## Answer\n\nA *square*.\n\n");
+  g_autofree char *picture = read_file (images, "picture 7.png");
+  g_assert_nonnull (picture);
+
+  /* Nothing is overwritten. */
+  g_assert_cmpint (export_all (history, target, &error), ==, 2);
+  g_autofree char *third = read_file (target, "1970-01-01 What isthis 3.md");
+  g_assert_nonnull (third);
+
+  /* A file is in the way of the folder. */
+  g_autofree char *bad = g_build_filename (target, "1970-01-01 What isthis.md", "x", NULL);
+  g_assert_cmpint (export_all (history, bad, &error), ==, -1);
+  g_assert_error (error, ALLAVA_HISTORY_ERROR, ALLAVA_HISTORY_ERROR_FAILED);
+  testing_settle ();
+  testing_history_close (history);
+  testing_folder_free (folder);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_setenv ("TZ", "UTC", TRUE);
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/export/folder", test_export);
+  return g_test_run ();
+}

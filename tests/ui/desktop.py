@@ -1,0 +1,291 @@
+"""Drives the real window through AT-SPI, xdotool and files, and tells Meson in TAP.
+
+Every wait is for a condition, with a deadline that only a failure reaches.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+import gi
+
+gi.require_version("Atspi", "2.0")
+gi.require_version("GdkPixbuf", "2.0")
+from gi.repository import Atspi, GdkPixbuf, GLib  # noqa: E402
+
+DEADLINE = float(os.environ.get("ALLAVA_TEST_DEADLINE", 15))
+
+
+class Failure(AssertionError):
+    pass
+
+
+class Skip(Exception):
+    pass
+
+
+def wait(condition, what, seconds=DEADLINE):
+    """The first true value of condition()."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            value = condition()
+        except GLib.Error:  # something went away while it was looked at
+            value = None
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise Failure(f"waited in vain for {what}")
+        time.sleep(0.03)
+
+
+def xdotool(*arguments):
+    return subprocess.run(
+        ["xdotool", *map(str, arguments)], check=True, capture_output=True, text=True, timeout=DEADLINE
+    ).stdout
+
+
+def press(*keys):
+    xdotool("key", "--clearmodifiers", "--delay", "8", *keys)
+
+
+def write(text):
+    xdotool("type", "--delay", "4", text)
+
+
+def make_image(name, width=120, height=80, color=0x3584E4FF):
+    path = os.path.join(os.environ["HOME"], name)
+    pixbuf = GdkPixbuf.Pixbuf.new(GdkPixbuf.Colorspace.RGB, False, 8, width, height)
+    pixbuf.fill(color)
+    pixbuf.savev(path, "png", [], [])
+    return path
+
+
+def walk(node, showing=True):
+    """All nodes below, those on screen only unless SHOWING is False."""
+    for i in range(node.get_child_count()):
+        try:
+            child = node.get_child_at_index(i)
+        except GLib.Error:  # just gone, or not there yet
+            continue
+        if child is None:
+            continue
+        if showing and not child.get_state_set().contains(Atspi.StateType.VISIBLE):
+            continue
+        yield child
+        yield from walk(child, showing)
+
+
+def matches(node, role, name):
+    if role and node.get_role_name() not in (role if isinstance(role, tuple) else (role,)):
+        return False
+    return name is None or re.search(name, node.get_name() or "") is not None
+
+
+def has_state(node, state):
+    return node.get_state_set().contains(state)
+
+
+BUTTON = ("push button", "button", "toggle button", "check box", "radio button")
+
+
+class App:
+    """One run of the application."""
+
+    def __init__(self, *arguments, env=None, program=None):
+        self.out = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(
+            [program or sys.argv[1], *arguments],
+            env={**os.environ, **(env or {})},
+            stdout=self.out,
+            stderr=None,
+        )
+        self.root = wait(self._find_root, "the application on the accessibility bus", 30)
+        self.window = wait(lambda: self.look("frame"), "the window")
+        self.xid = wait(self._find_xid, "the X window")
+        self.focus()
+
+    def _find_root(self):
+        if self.process.poll() is not None:
+            raise Failure(f"the program ended with {self.process.returncode}")
+        desktop = Atspi.get_desktop(0)
+        for i in range(desktop.get_child_count()):
+            child = desktop.get_child_at_index(i)
+            if child and child.get_process_id() == self.process.pid and child.get_child_count():
+                child.set_cache_mask(Atspi.Cache.NONE)
+                child.clear_cache()
+                return child
+        return None
+
+    def _find_xid(self):
+        found = subprocess.run(
+            ["xdotool", "search", "--onlyvisible", "--pid", str(self.process.pid)],
+            capture_output=True,
+            text=True,
+        ).stdout.split()
+        return found[-1] if found else None
+
+    def focus(self):
+        xdotool("windowfocus", self.xid)
+
+    def nodes(self, showing=True):
+        return walk(self.root, showing)
+
+    def look(self, role=None, name=None, showing=True):
+        """The first node that fits now, or None."""
+        return next((n for n in self.nodes(showing) if matches(n, role, name)), None)
+
+    def all(self, role=None, name=None):
+        return [n for n in self.nodes() if matches(n, role, name)]
+
+    def find(self, role=None, name=None):
+        try:
+            return wait(lambda: self.look(role, name), f"{role} {name!r}")
+        except Failure as failure:
+            raise Failure(f"{failure}; there are: {self.describe()}") from None
+
+    def gone(self, role=None, name=None):
+        try:
+            wait(lambda: self.look(role, name) is None, f"{role} {name!r} to go")
+        except Failure as failure:
+            raise Failure(f"{failure}; the focus is on {self.describe_focus()}") from None
+
+    def describe(self):
+        named = ((n.get_role_name(), n.get_name()) for n in self.nodes())
+        return ", ".join(f"{role} {name!r}" for role, name in named if name)[:2000]
+
+    def click(self, name, role=BUTTON):
+        """Presses a button through its accessible action."""
+        button = wait(
+            lambda: next(
+                (n for n in self.all(role, name) if has_state(n, Atspi.StateType.FOCUSABLE)), None
+            ),
+            f"{role} {name!r}",
+        )
+        wait(lambda: has_state(button, Atspi.StateType.SENSITIVE), f"{name!r} to be sensitive")
+        button.get_action_iface().do_action(0)
+        return button
+
+    def entry(self):
+        return self.find("text", "^Your question$")
+
+    def entry_text(self):
+        text = self.entry().get_text_iface()
+        return Atspi.Text.get_text(text, 0, Atspi.Text.get_character_count(text))
+
+    def focused(self):
+        """What has the focus in the window that has it."""
+        windows = [self.root.get_child_at_index(i) for i in range(self.root.get_child_count())]
+        windows = [w for w in windows if w]
+        # GTK 4.8 does not call a dialog active; ours are modal.
+        active = [w for w in windows if w.get_role_name() == "dialog"] or [
+            w for w in windows if has_state(w, Atspi.StateType.ACTIVE)
+        ]
+        nodes = (n for w in active for n in walk(w))
+        return next((n for n in nodes if has_state(n, Atspi.StateType.FOCUSED)), None)
+
+    def wait_focus(self, role, name=None):
+        def check():
+            node = self.focused()
+            return node if node and matches(node, role, name) else None
+
+        try:
+            return wait(check, f"the focus on {role} {name!r}")
+        except Failure as failure:
+            raise Failure(f"{failure}; it is on {self.describe_focus()}") from None
+
+    def describe_focus(self):
+        node = self.focused()
+        return f"{node.get_role_name()} {node.get_name()!r}" if node else "nothing"
+
+    def messages(self):
+        return [n.get_name() for n in self.all("list item", r"^(You|Allava)\b")]
+
+    def ask(self, question):
+        press("ctrl+l")
+        self.wait_focus("text", "^Your question$")
+        write(question)
+        wait(lambda: question in self.entry_text(), "the question in the entry")
+        press("Return")
+        return self.find("list item", "^You.*: " + re.escape(question))
+
+    def answer(self, pattern):
+        """Waits for a finished answer."""
+        return self.find("list item", r"^Allava(, stopped|, failed)?: [\s\S]*" + pattern)
+
+    def width(self):
+        return self.window.get_component_iface().get_size().x
+
+    def resize(self, width, height):
+        """With the window's invisible edges."""
+        xdotool("windowsize", self.xid, width, height)
+        wait(lambda: abs(self.width() - width) < 30, f"the width {width}; it is {self.width()}")
+
+    def read(self):
+        self.out.seek(0)
+        return self.out.read()
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(DEADLINE)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                raise Failure("the program did not end after SIGTERM") from None
+        if self.process.returncode != 0:
+            raise Failure(f"the program ended with {self.process.returncode}")
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        if kind is None:
+            self.close()
+        elif self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+def expect(condition, what):
+    if not condition:
+        raise Failure(what)
+
+
+def forget():
+    """A fresh home for the next test."""
+    for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME"):
+        folder = tempfile.mkdtemp(dir=os.environ["HOME"])
+        os.environ[name] = folder
+
+
+def main(tests):
+    """Runs the tests, each with a fresh home, and reports in TAP."""
+    Atspi.init()
+    wanted = os.environ.get("ALLAVA_TEST_ONLY")  # a name, while working on it
+    tests = [test for test in tests if wanted in (None, test.__name__)]
+    print(f"1..{len(tests)}", flush=True)
+    failed = 0
+    for number, test in enumerate(tests, 1):
+        forget()
+        begun = time.monotonic()
+        try:
+            test()
+            print(f"ok {number} {test.__name__} # {time.monotonic() - begun:.1f} s", flush=True)
+        except Skip as reason:
+            print(f"ok {number} {test.__name__} # SKIP {reason}", flush=True)
+        except Exception:
+            failed += 1
+            for line in traceback.format_exc().splitlines():
+                print("#", line)
+            print(f"not ok {number} {test.__name__}", flush=True)
+    sys.exit(1 if failed else 0)

@@ -1,0 +1,163 @@
+/* fake-allava: the desktop application with a generator that needs no model. Its answer depends on
+ * words in the question:
+ *   "slowly"    a word every 30 ms, until it is stopped
+ *   "markdown"  every kind of block
+ *   "fail"      an error
+ *   "bench"     4,000 tokens at 500 a second; at the end, the longest time that the main loop was
+ *               held up is printed: "longest-stall-ms N"
+ * otherwise "I see N images. You asked: ..." (N in this question).
+ * A model whose folder's name holds "slow" loads until a file "go" is in it, one whose name holds
+ * "broken" does not load. */
+#include "allava-application.h"
+
+#include <glib/gstdio.h>
+
+static const char markdown[] =
+    "# A heading\n\nSome *soft* and **strong** words, `code` and a [link](https://example.org).\n\n"
+    "- first\n- second\n  1. inner\n\n> quoted\n\n```\nint x;\n```\n\n"
+    "| Thing | Number |\n|---|---|\n| cats | 2 |\n| dogs | 3 |\n\nThe end.\n";
+
+static gpointer
+fake_load (const char *path,
+           const AllavaModelOptions *options,
+           AllavaBackendInfo *info,
+           GError **error)
+{
+  if (strstr (path, "broken")) {
+    g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_FORMAT, "%s/config.json is broken.", path);
+    return NULL;
+  }
+  g_autofree char *go = g_build_filename (path, "go", NULL);
+  for (int i = 0; strstr (path, "slow") && !g_file_test (go, G_FILE_TEST_EXISTS); i++) {
+    if (g_cancellable_set_error_if_cancelled (options->cancellable, error))
+      return NULL;
+    if (options->progress)
+      options->progress (MIN (0.01 * i, 0.99), options->progress_data);
+    g_usleep (10000);
+  }
+  info->name = g_strdup ("Fake");
+  info->device = g_strdup ("cpu");
+  info->dtype = g_strdup ("f32");
+  info->device_note = g_strdup ("There is no graphics card");
+  info->context_length = 2048;
+  info->image_positions = 576;
+  return g_strdup (path);
+}
+
+static gboolean
+emit (const char *text, int delay_us, AllavaTextFunc func, gpointer data, AllavaGenerateResult *r)
+{
+  int32_t id = r->tokens->len;
+  g_array_append_val (r->tokens, id);
+  if (delay_us)
+    g_usleep (delay_us);
+  return func (text, data);
+}
+
+static char *
+make_answer (AllavaPromptTurn *question)
+{
+  if (strstr (question->text, "markdown"))
+    return g_strdup (markdown);
+  if (strstr (question->text, "slowly") || strstr (question->text, "bench")) {
+    GString *text = g_string_new (NULL);
+    for (int i = 1; i <= 4000; i++)
+      g_string_append_printf (text, i % 60 == 0 ? "end.\n\n" : "word%d ", i);
+    return g_string_free (text, FALSE);
+  }
+  return g_strdup_printf ("I see %u images. You asked: %s", question->images->len, question->text);
+}
+
+static gboolean
+fake_generate (gpointer loaded,
+               GPtrArray *prompt,
+               const AllavaGenerateOptions *options,
+               AllavaTextFunc text_func,
+               gpointer user_data,
+               AllavaGenerateResult *result,
+               GError **error)
+{
+  guint last = prompt->len - 1;
+  AllavaPromptTurn *question = g_ptr_array_index (prompt, last);
+  if (question->role == ALLAVA_ROLE_ASSISTANT)
+    question = g_ptr_array_index (prompt, last - 1);
+  if (strstr (question->text, "fail")) {
+    g_set_error_literal (error, ALLAVA_ERROR, ALLAVA_ERROR_NOT_FINITE,
+                         "The model's weights are damaged.");
+    return FALSE;
+  }
+  int delay = strstr (question->text, "slowly")  ? 30000
+              : strstr (question->text, "bench") ? 2000
+                                                 : 0;
+  g_autofree char *answer = make_answer (question);
+  result->tokens = g_array_new (FALSE, FALSE, sizeof (int32_t));
+  result->finish = ALLAVA_FINISH_EOS;
+  result->prompt_positions = 20;
+  result->positions_left = 1400;
+  result->prefill_ms = 5;
+  result->decode_ms = 10;
+  for (char *at = answer; *at;) {
+    gsize length = strcspn (at, " ");
+    length += at[length] == ' ';
+    g_autofree char *word = g_strndup (at, length);
+    at += length;
+    if (g_cancellable_is_cancelled (options->cancellable) ||
+        !emit (word, delay, text_func, user_data, result)) {
+      result->finish = ALLAVA_FINISH_CANCELLED;
+      break;
+    }
+  }
+  return TRUE;
+}
+
+static const AllavaGeneratorBackend fake = {
+    .load = fake_load,
+    .generate = fake_generate,
+    .unload = g_free,
+};
+
+/* ---- How long the main loop is held up ------------------------------------------------------- */
+
+static gint64 last_beat, longest;
+
+static gboolean
+beat_cb (gpointer user_data)
+{
+  gint64 now = g_get_monotonic_time ();
+  if (last_beat && now - last_beat > longest) {
+    longest = now - last_beat;
+    g_print ("longest-stall-ms %.1f\n", longest / 1000.0);
+  }
+  last_beat = now;
+  return G_SOURCE_CONTINUE;
+}
+
+static void
+reset_cb (GSimpleAction *action, GVariant *parameter, gpointer user_data)
+{
+  longest = last_beat = 0;
+  g_print ("reset\n");
+}
+
+static void
+mirror_cb (void)
+{
+  gtk_widget_set_default_direction (GTK_TEXT_DIR_RTL);
+}
+
+int
+main (int argc, char **argv)
+{
+  setvbuf (stdout, NULL, _IOLBF, 0);
+  g_set_prgname ("allava");
+  g_autoptr (AllavaApplication) application = allava_application_new (&fake);
+  if (g_getenv ("ALLAVA_TEST_BEAT")) {
+    g_timeout_add_full (G_PRIORITY_HIGH, 2, beat_cb, NULL, NULL);
+    g_autoptr (GSimpleAction) reset = g_simple_action_new ("reset-beat", NULL);
+    g_signal_connect (reset, "activate", G_CALLBACK (reset_cb), NULL);
+    g_action_map_add_action (G_ACTION_MAP (application), G_ACTION (reset));
+  }
+  if (g_getenv ("ALLAVA_TEST_RTL"))
+    g_signal_connect_after (application, "startup", G_CALLBACK (mirror_cb), NULL);
+  return g_application_run (G_APPLICATION (application), argc, argv);
+}

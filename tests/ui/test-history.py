@@ -1,0 +1,131 @@
+"""The side bar: search, rename, delete with undo, what a kill leaves, window state."""
+
+import os
+import re
+import signal
+
+import desktop
+from desktop import App, expect, press, wait, write
+
+
+def talk(app, *questions):
+    for question in questions:
+        press("ctrl+n")
+        app.wait_focus("text", "^Your question$")
+        app.ask(question)
+        app.answer("You asked: " + re.escape(question))
+
+
+def search_with_highlighted_hits():
+    with App() as app:
+        talk(app, "About a zebra", "About a tulip")
+        app.find("list item", "^About a zebra, Today$")
+        press("ctrl+f")
+        app.wait_focus(("text", "entry"), "Search")
+        write("zeb")
+        app.gone("list item", "^About a tulip")
+        app.find("list item", "^About a zebra, Today: .*zebra")
+        press("Return")
+        app.find("list item", "^You: About a zebra")
+        press("ctrl+f")
+        press("ctrl+a")
+        write("nothinglikethis")
+        app.find("label", "^No Results$")
+        press("Escape")
+        app.find("list item", "^About a tulip")
+
+
+def rename():
+    with App() as app:
+        talk(app, "Old name")
+        press("F9")
+        app.wait_focus("list item", "^Old name")
+        press("F2")
+        app.wait_focus(("text", "entry"), "^Title$")
+        press("ctrl+a")
+        write("New name")
+        press("Return")
+        app.find("list item", "^New name, Today$")
+
+
+def delete_and_undo():
+    with App() as app:
+        talk(app, "To be deleted")
+        press("F9")
+        app.wait_focus("list item", "^To be deleted")
+        press("Delete")
+        app.gone("list item", "^To be deleted")
+        app.click("^Undo")
+        app.find("list item", "^To be deleted, Today$")
+
+
+def delete_everything():
+    with App() as app:
+        talk(app, "A secret")
+        press("F10")
+        app.wait_focus("menu item", "^Export All")
+        press("Down", "Down")
+        app.wait_focus("menu item", "^Delete Everything")
+        press("Return")
+        app.wait_focus(desktop.BUTTON, "^Cancel")  # the harmless answer is the default
+        press("Tab")
+        app.wait_focus(desktop.BUTTON, "^Delete Everything")
+        press("Return")
+        app.gone("list item", "^A secret")
+        app.find("label", "^Everything was deleted$")
+    folder = os.path.join(os.environ["XDG_DATA_HOME"], "allava")
+    for base, _, names in os.walk(folder):
+        for name in names:
+            with open(os.path.join(base, name), "rb") as file:
+                expect(b"secret" not in file.read(), f"{name} still holds the text")
+
+
+def a_kill_loses_little():
+    app = App()
+    app.ask("Talk slowly")
+    wait(lambda: app.look("label", "^word1 (word[0-9]+ ){40}"), "forty words")
+    app.kill()
+    with App() as app:
+        app.find("list item", "^Talk slowly, Today$")
+        press("F9")
+        app.wait_focus("list item", "^Talk slowly")
+        press("Return")
+        stopped = app.find("list item", "^Allava, stopped: word1 ")
+        # 30 ms a word: half a second is not more than 17 of the 40.
+        expect(len(stopped.get_name().split()) > 22, f"only {stopped.get_name()!r} was kept")
+        app.find(desktop.BUTTON, "^Continue Answer$")
+
+
+def closing_while_it_answers_saves_the_answer():
+    with App() as app:
+        app.ask("Talk slowly")
+        wait(lambda: app.look("label", "^word1 (word[0-9]+ ){20}"), "twenty words")
+    with App() as app:
+        app.find("list item", "^Talk slowly, Today$")
+        press("F9")
+        app.wait_focus("list item", "^Talk slowly")
+        press("Return")
+        stopped = app.find("list item", "^Allava, stopped: word1 ")
+        expect(len(stopped.get_name().split()) > 20, f"only {stopped.get_name()!r} was kept")
+
+
+def the_window_comes_back_as_it_was():
+    with App() as app:
+        app.resize(700, 600)
+        width = app.width()
+    with App() as app:
+        wait(lambda: app.width() == width, f"the width {width} kept; it is {app.width()}")
+
+
+if __name__ == "__main__":
+    desktop.main(
+        [
+            search_with_highlighted_hits,
+            rename,
+            delete_and_undo,
+            delete_everything,
+            a_kill_loses_little,
+            closing_while_it_answers_saves_the_answer,
+            the_window_comes_back_as_it_was,
+        ]
+    )

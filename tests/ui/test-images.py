@@ -1,0 +1,186 @@
+"""How images come in: arguments, a second start, drag and drop, the clipboard; and what is shown."""
+
+import os
+import subprocess
+import sys
+
+import desktop
+from desktop import App, Atspi, expect, has_state, make_image, press, wait, xdotool
+
+DRAG_SOURCE = sys.argv[2]
+
+
+def by_argument_and_by_a_second_start():
+    red = make_image("red.png", 120, 80, 0xFF0000FF)
+    blue = make_image("blue.png", 80, 120, 0x0000FFFF)
+    with App(red) as app:
+        app.find(desktop.BUTTON, r"^Image red\.png, 120 by 80 pixels$")
+        subprocess.run([sys.argv[1], blue], check=True, timeout=20)
+        app.find(desktop.BUTTON, r"^Image blue\.png, 80 by 120 pixels$")
+        app.click(r"^Remove red\.png$")
+        app.gone(desktop.BUTTON, r"^Image red\.png")
+        app.click("^Describe$")
+        app.answer("I see 1 images. You asked: Describe this image")
+        app.find("list item", "^You, 1 image: Describe this image")
+        app.find(desktop.BUTTON, r"^Image blue\.png")
+
+
+def not_an_image_is_told():
+    path = os.path.join(os.environ["HOME"], "notes.txt")
+    with open(path, "w") as file:
+        file.write("no picture\n")
+    with App(path) as app:
+        app.find(None, r"notes\.txt")
+        press("x")
+        wait(lambda: app.entry_text() == "x", "the entry to work on")
+
+
+def move_to_target(app):
+    xdotool("mousemove_relative", 1, 0)
+    return app.look("label", "^Drop Images Here$")
+
+
+def drag(app, what, *files):
+    """A real drag, with the pointer, from another program's window."""
+    source = subprocess.Popen([DRAG_SOURCE, what, *files])
+    window = wait(
+        lambda: subprocess.run(
+            ["xdotool", "search", "--onlyvisible", "--name", "^drag-source$"],
+            capture_output=True,
+            text=True,
+        ).stdout.split(),
+        "the window to drag from",
+    )[-1]
+    xdotool("windowmove", app.xid, 0, 0)
+    xdotool("windowmove", window, 1120, 800)
+    wait(lambda: "X=1120" in xdotool("getwindowgeometry", "--shell", window), "it to move")
+    xdotool("mousemove", 1180, 860, "mousedown", 1)
+    # In steps, as a hand does it, until the window says where to drop.
+    for x, y in ((1170, 850), (1150, 830), (1100, 800), (900, 600), (700, 500)):
+        xdotool("mousemove", x, y)
+    wait(lambda: move_to_target(app), "the drop target")
+    xdotool("mouseup", 1)
+    return source
+
+
+def drag_files_from_another_window():
+    one = make_image("one.png")
+    two = make_image("two.png", 64, 64)
+    with App() as app:
+        source = drag(app, "files", one, two)
+        try:
+            app.find(desktop.BUTTON, r"^Image one\.png")
+            app.find(desktop.BUTTON, r"^Image two\.png, 64 by 64")
+        finally:
+            source.terminate()
+            source.wait()
+
+
+def drag_image_data_from_another_window():
+    one = make_image("data.png", 50, 40)
+    with App() as app:
+        source = drag(app, "image", one)
+        try:
+            app.find(desktop.BUTTON, "^Image Image, 50 by 40 pixels$")
+        finally:
+            source.terminate()
+            source.wait()
+
+
+def set_clipboard(kind, data):
+    process = subprocess.Popen(
+        ["xclip", "-selection", "clipboard", "-quiet", "-t", kind, "-i"],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    process.stdin.write(data)
+    process.stdin.close()
+    wait(
+        lambda: kind
+        in subprocess.run(
+            ["xclip", "-selection", "clipboard", "-o", "-t", "TARGETS"],
+            capture_output=True,
+            text=True,
+        ).stdout,
+        "the clipboard",
+    )
+    return process
+
+
+def paste_an_image():
+    path = make_image("clip.png", 33, 22)
+    with App() as app:
+        with open(path, "rb") as file:
+            owner = set_clipboard("image/png", file.read())
+        try:
+            press("ctrl+v")
+            app.find(desktop.BUTTON, "^Image Image, 33 by 22 pixels$")
+        finally:
+            owner.terminate()
+            owner.wait()
+
+
+def paste_files():
+    path = make_image("file.png", 20, 10)
+    with App() as app:
+        owner = set_clipboard("text/uri-list", f"file://{path}\r\n".encode())
+        try:
+            press("ctrl+v")
+            app.find(desktop.BUTTON, r"^Image file\.png, 20 by 10 pixels$")
+            expect(app.entry_text() == "", "the file's address was pasted as text")
+        finally:
+            owner.terminate()
+            owner.wait()
+
+
+def look_at_an_image_large():
+    path = make_image("large.png", 300, 200)
+    with App(path) as app:
+        app.click(r"^Image large\.png")
+        app.find("frame", r"^large\.png$")
+        app.find("label", "^300 × 200 pixels$")
+        app.click("^Zoom In$")
+        app.click("^What the Model Sees$")
+        app.find("label", "^What the model sees can be shown once a model is loaded")
+        viewer = app.find("frame", r"^large\.png$")
+        wait(lambda: has_state(viewer, Atspi.StateType.ACTIVE), "the viewer to be active")
+        press("Escape")
+        app.gone("frame", r"^large\.png$")
+
+
+def same_question_new_image():
+    one = make_image("one.png")
+    two = make_image("two.png")
+    with App(one) as app:
+        app.find(desktop.BUTTON, r"^Image one\.png")
+        app.ask("What is it?")
+        app.answer("I see 1 images")
+        app.click("^Same Question, New Image$")
+        wait(lambda: app.entry_text() == "What is it?", "the question in the entry")
+        wait(
+            lambda: xdotool("getwindowfocus", "getwindowname").strip() == "Open Images",
+            "the file chooser",
+        )
+        press("Escape")
+        app.gone(None, "^Open Images$")
+        subprocess.run([sys.argv[1], two], check=True, timeout=20)
+        app.find(desktop.BUTTON, r"^Image two\.png")
+        app.focus()
+        app.click("^Send$")
+        app.find("label", "^2 of 2$")
+        app.gone(desktop.BUTTON, r"^Image one\.png")
+
+
+if __name__ == "__main__":
+    desktop.main(
+        [
+            by_argument_and_by_a_second_start,
+            not_an_image_is_told,
+            drag_files_from_another_window,
+            drag_image_data_from_another_window,
+            paste_an_image,
+            paste_files,
+            look_at_an_image_large,
+            same_question_new_image,
+        ]
+    )

@@ -1,0 +1,232 @@
+"""Reach: by the keyboard alone, by a screen reader, in every size, direction and without a net."""
+
+import os
+import re
+import subprocess
+import sys
+
+import desktop
+from desktop import App, Atspi, Failure, GLib, expect, has_state, make_image, press, wait, write
+
+
+def by_the_keyboard_alone():
+    path = make_image("cat.png")
+    with App(path) as app:
+        app.wait_focus("text", "^Your question$")
+        # Backwards through the visual order.
+        press("shift+Tab")
+        app.wait_focus(desktop.BUTTON, "^Add Images$")
+        press("shift+Tab")
+        app.wait_focus(desktop.BUTTON, r"^Image cat\.png")
+        press("shift+Tab")
+        app.wait_focus(desktop.BUTTON, r"^Remove cat\.png$")
+        press("shift+Tab")
+        app.wait_focus(desktop.BUTTON, "^Read Text$")
+        press("ctrl+l")
+        app.wait_focus("text", "^Your question$")
+        write("Look")
+        press("Return")
+        app.answer("I see 1 images. You asked: Look")
+        # Messages are read with the arrow keys.
+        press("ctrl+m")
+        app.wait_focus("list item", "^Allava: I see 1")
+        press("Up")
+        app.wait_focus("list item", "^You, 1 image: Look")
+        press("F2")
+        app.wait_focus("text", "^Your question$")
+        wait(lambda: app.entry_text() == "Look", "the question in the entry")
+        press("Escape")
+        wait(lambda: app.entry_text() == "", "the edit to end")
+        press("ctrl+m")
+        app.wait_focus("list item", "^Allava")
+        press("shift+F10")
+        app.find("menu item", "^Copy$")
+        press("Escape")
+        press("Delete")
+        app.gone("list item", "^Allava")
+        app.wait_focus("text", "^Your question$")
+        press("F9")
+        app.wait_focus("list item", "^Look, Today$")
+
+
+def nameless(app):
+    """What can have the focus, and has no name to be called by."""
+    for node in app.nodes():
+        if not has_state(node, Atspi.StateType.FOCUSABLE):
+            continue
+        name = (node.get_name() or "").strip()
+        # GTK calls what has no name by its type.
+        if not name or re.fullmatch(r"(Gtk|Adw|Allava)[A-Z]\w+", name):
+            yield f"{node.get_role_name()} in {node.get_parent().get_name()!r}"
+
+
+def expect_names(app, where):
+    wait(lambda: not list(nameless(app)), f"a name for everything {where}: {list(nameless(app))}")
+
+
+def expect_names_by_tab(app):
+    """For libadwaita's own widgets, which hold things that look focusable and never are."""
+    seen = []
+    for _ in range(60):
+        press("Tab")
+        node = app.focused()
+        if node and node.path in seen[:1] and len(seen) > 1:
+            break
+        if node and node.path not in seen:
+            seen.append(node.path)
+            expect((node.get_name() or "").strip(), f"{node.get_role_name()} has no name")
+    expect(len(seen) > 8, f"only {len(seen)} things were reached")
+
+
+def everything_has_a_name():
+    path = make_image("cat.png")
+    with App(path) as app:
+        app.find(desktop.BUTTON, r"^Image cat\.png")
+        expect_names(app, "in a new conversation")
+        app.ask("Some markdown")
+        app.answer("A heading")
+        expect_names(app, "in a conversation")
+        press("ctrl+f")
+        expect_names(app, "in the search")
+        press("Escape")
+        press("ctrl+d")
+        app.find(desktop.BUTTON, "Add a Folder")
+        expect_names(app, "in the model menu")
+        press("Escape")
+        press("ctrl+comma")
+        app.find(None, "^Precision$")
+        expect_names_by_tab(app)
+        press("Escape")
+        app.gone(None, "^Precision$")
+        press("F10")
+        app.find(None, "^Keyboard Shortcuts")
+        items = app.all("menu item")
+        expect(len(items) == 6 and all(n.get_name() for n in items), "menu items without names")
+        press("Escape")
+        app.click(r"^Image cat\.png")
+        app.find("label", "^120 × 80 pixels$")
+        expect_names(app, "in the viewer")
+
+
+def narrow():
+    with App() as app:
+        app.resize(360, 600)
+        expect(app.width() <= 360, f"the window is {app.width()} wide")
+        app.find(desktop.BUTTON, "^Conversations$")
+        app.ask("Narrow")
+        app.answer("You asked: Narrow")
+        app.click("^Conversations$")
+        press("F9")
+        app.wait_focus("list item", "^Narrow, Today$")
+        press("Return")
+        app.find("list item", "^You: Narrow")
+        expect_names(app, "in a narrow window")
+
+
+ORCA = """
+<node><interface name="org.gnome.Orca.Service">
+  <method name="PresentMessage">
+    <arg name="message" type="s" direction="in"/>
+    <arg name="done" type="b" direction="out"/>
+  </method>
+</interface></node>
+"""
+
+
+def orca_presents_answers():
+    from gi.repository import Gio
+
+    said = []
+    bus = Gio.bus_get_sync(Gio.BusType.SESSION)
+    interface = Gio.DBusNodeInfo.new_for_xml(ORCA).interfaces[0]
+
+    def call(connection, sender, path, name, method, parameters, invocation):
+        said.append(parameters.unpack()[0])
+        invocation.return_value(GLib.Variant("(b)", (True,)))
+
+    registered = bus.register_object("/org/gnome/Orca/Service", interface, call, None, None)
+    owned = Gio.bus_own_name_on_connection(
+        bus, "org.gnome.Orca.Service", Gio.BusNameOwnerFlags.NONE, None, None
+    )
+
+    def heard(pattern):
+        GLib.MainContext.default().iteration(False)
+        return any(pattern in text for text in said)
+
+    try:
+        with App() as app:
+            app.ask("Some words")
+            wait(lambda: heard("Describing…"), "the beginning")
+            wait(lambda: heard("Answer ready, 8 words. I see 0 images."), f"the answer in {said}")
+            expect(len(said) == 2, f"more was said than that: {said}")
+    finally:
+        bus.unregister_object(registered)
+        Gio.bus_unown_name(owned)
+
+
+def right_to_left():
+    with App(env={"ALLAVA_TEST_RTL": "1"}) as app:
+        app.ask("Mirrored")
+        app.answer("You asked: Mirrored")
+
+        def left(role, name):
+            return app.find(role, name).get_component_iface().get_extents(Atspi.CoordType.WINDOW).x
+
+        expect(
+            left("list", "^Conversations$") > left("list", "^Messages$"),
+            "the side bar is not on the right",
+        )
+
+
+def no_internet_sockets():
+    with App() as app:
+        app.ask("Anyone out there?")
+        app.answer("You asked")
+        fds = f"/proc/{app.process.pid}/fd"
+        mine = {os.readlink(os.path.join(fds, fd)) for fd in os.listdir(fds)}
+        for family in ("tcp", "tcp6", "udp", "udp6", "raw", "raw6"):
+            with open(f"/proc/{app.process.pid}/net/{family}") as table:
+                for line in list(table)[1:]:
+                    expect(f"socket:[{line.split()[9]}]" not in mine, f"an open {family} socket")
+
+
+def without_any_network():
+    """In a network namespace with nothing in it, where the kernel lets us make one."""
+    alone = ["unshare", "--map-current-user", "--net"]
+    if subprocess.run([*alone, "true"], capture_output=True).returncode != 0:
+        raise desktop.Skip("this machine allows no namespaces")
+    with App(*alone[1:], sys.argv[1], program=alone[0]) as app:
+        app.ask("Alone?")
+        app.answer("You asked: Alone")
+
+
+def no_stall_over_50_ms():
+    """500 tokens a second into a 4,000-token answer."""
+    with App(env={"ALLAVA_TEST_BEAT": "1"}) as app:
+        app.ask("bench")
+        wait(lambda: app.look("label", "^word1 "), "the answer to begin")
+        subprocess.run(
+            ["gapplication", "action", "org.allava.Allava", "reset-beat"], check=True
+        )
+        wait(lambda: "reset" in app.read(), "the clock to be reset")
+        wait(
+            lambda: app.entry().get_description().startswith("Answer ready, "), "the end", 40
+        )
+        longest = float(app.read().split("reset")[1].split()[-1])
+        print(f"# longest stall {longest} ms")
+        expect(longest <= 50, f"the main loop stood still for {longest} ms")
+
+
+if __name__ == "__main__":
+    desktop.main(
+        [
+            by_the_keyboard_alone,
+            everything_has_a_name,
+            narrow,
+            orca_presents_answers,
+            right_to_left,
+            no_internet_sockets,
+            without_any_network,
+            no_stall_over_50_ms,
+        ]
+    )

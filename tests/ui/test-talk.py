@@ -1,0 +1,170 @@
+"""Talking: asking, streaming, stopping, what can be done with messages, the queue, errors."""
+
+import os
+
+import desktop
+from desktop import App, Atspi, expect, press, wait
+
+
+def ask_and_answer():
+    with App() as app:
+        app.wait_focus("text", "^Your question$")
+        app.ask("Hello there")
+        app.answer("I see 0 images. You asked: Hello there")
+        expect(app.entry_text() == "", "the entry is not empty after sending")
+        app.wait_focus("text", "^Your question$")
+        # The title is the question, and the side bar has it.
+        app.find("list item", "^Hello there, Today$")
+        app.find("label", "^Room for about 1050 more words, or 2 images$")
+
+
+def shift_enter_breaks_the_line():
+    with App() as app:
+        app.wait_focus("text", "^Your question$")
+        desktop.write("one")
+        press("shift+Return")
+        desktop.write("two")
+        wait(lambda: app.entry_text() == "one\ntwo", "two lines in the entry")
+        press("Return")
+        app.answer("You asked: one two")
+
+
+def stop_with_escape_then_continue_and_regenerate():
+    with App() as app:
+        app.ask("Talk slowly")
+        app.find(("push button", "button"), "^Stop Answering$")
+        wait(lambda: app.look("label", "^word1 word2"), "the answer to begin")
+        press("Escape")
+        stopped = app.find("list item", "^Allava, stopped: word1 ")
+        words = len(stopped.get_name().split())
+        app.click("^Continue Answer$")
+        app.find("list item", "^Allava, answering")
+        press("Escape")
+        longer = app.find("list item", "^Allava, stopped: word1 ")
+        expect(len(longer.get_name().split()) >= words, "the answer got shorter")
+        app.click("^Answer Again$")
+        app.find("list item", "^Allava, answering")
+        press("Escape")
+        app.find("label", "^2 of 2$")
+        app.click("^Previous Version$")
+        app.find("label", "^1 of 2$")
+
+
+def nothing_is_announced_per_token():
+    with App() as app:
+        app.ask("Talk slowly")
+        row = app.find("list item", "^Allava, answering")
+        name = row.get_name()
+        wait(lambda: app.look("label", "^word1 (word[0-9]+ ){20}"), "twenty words")
+        expect(row.get_name() == name, "the row's name changed while text streamed in")
+        expect(
+            app.entry().get_description() == "Describing…",
+            f"the entry says {app.entry().get_description()!r}",
+        )
+        press("Escape")
+        wait(
+            lambda: app.entry().get_description().startswith("Answer stopped, "),
+            "the end to be announced",
+        )
+
+
+def edit_as_a_branch():
+    with App() as app:
+        app.ask("First version")
+        app.answer("You asked: First version")
+        app.click("^Edit and Ask Again$")
+        wait(lambda: app.entry_text() == "First version", "the question in the entry")
+        press("ctrl+a")
+        app.ask("Second version")
+        app.answer("You asked: Second version")
+        app.gone("list item", "First version$")
+        app.click("^Previous Version$")
+        app.answer("You asked: First version")
+        app.gone("list item", "Second version$")
+        app.click("^Next Version$")
+        app.answer("You asked: Second version")
+
+
+def delete_a_message_and_undo():
+    with App() as app:
+        app.ask("Keep me")
+        app.answer("You asked: Keep me")
+        app.click("^Delete$")
+        app.gone("list item", "^You: Keep me")
+        app.wait_focus("text", "^Your question$")
+        app.click("^Undo")
+        app.find("list item", "^You: Keep me")
+
+
+def markdown_is_rendered():
+    with App() as app:
+        app.ask("Some markdown, please")
+        app.answer("A heading")
+        for text in ("^A heading$", "^Some soft and strong words, code and a link", "^second$"):
+            app.find("label", text)
+        app.find("label", "^int x;$")
+        app.find("label", "^dogs$")
+        app.click("^Copy Code$")
+
+
+def details_of_an_answer():
+    with App() as app:
+        app.ask("How fast?")
+        app.answer("You asked: How fast")
+        app.click("^Details$")
+        app.find("label", "^Device: cpu, f32$")
+        app.find("label", "The model had ended its answer$")
+
+
+def questions_wait_for_the_model():
+    folder = os.path.join(os.environ["HOME"], "slow-model")
+    os.makedirs(folder, exist_ok=True)
+    config = os.path.join(os.environ["XDG_CONFIG_HOME"], "glib-2.0", "settings")
+    os.makedirs(config)
+    with open(os.path.join(config, "keyfile"), "w") as file:
+        file.write(f"[org/allava/Allava]\nmodel='{folder}'\n")
+    with App() as app:
+        app.find("label", "^Loading .*You can already write and send")
+        app.find("progress bar")
+        app.ask("Are you there?")
+        app.find("label", "^Loading .*Your question is answered as soon as")
+        open(os.path.join(folder, "go"), "w").close()
+        app.answer("You asked: Are you there")
+        app.gone("progress bar")
+
+
+def a_broken_model_is_told_and_nothing_typed_is_lost():
+    config = os.path.join(os.environ["XDG_CONFIG_HOME"], "glib-2.0", "settings")
+    os.makedirs(config)
+    with open(os.path.join(config, "keyfile"), "w") as file:
+        file.write("[org/allava/Allava]\nmodel='/broken'\n")
+    with App() as app:
+        app.find(("alert", "notification", "label"), "^/broken/config.json is broken")
+        app.find(desktop.BUTTON, "^Choose a Model")
+        app.find(desktop.BUTTON, "^Try Again$")
+
+
+def a_failed_answer_says_why_in_its_row():
+    with App() as app:
+        app.ask("Please fail")
+        app.find("list item", "^Allava, failed: .*weights are damaged")
+        app.find("label", "^The model's weights are damaged")
+        app.find(desktop.BUTTON, "^Answer Again$")
+
+
+if __name__ == "__main__":
+    desktop.main(
+        [
+            ask_and_answer,
+            shift_enter_breaks_the_line,
+            stop_with_escape_then_continue_and_regenerate,
+            nothing_is_announced_per_token,
+            edit_as_a_branch,
+            delete_a_message_and_undo,
+            markdown_is_rendered,
+            details_of_an_answer,
+            questions_wait_for_the_model,
+            a_broken_model_is_told_and_nothing_typed_is_lost,
+            a_failed_answer_says_why_in_its_row,
+        ]
+    )

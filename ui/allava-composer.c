@@ -1,0 +1,542 @@
+#include "allava-composer.h"
+
+#include "allava-thumbnail.h"
+#include "allava-wrap-box.h"
+
+#include <glib/gi18n.h>
+
+#define THUMBNAIL_SIDE 72
+
+struct _AllavaComposer {
+  GtkWidget parent_instance;
+
+  GtkWidget *box;
+  GtkTextView *entry;
+  GtkWidget *placeholder;
+  GtkWidget *edit_bar;
+  GtkBox *image_box;
+  GtkWidget *image_scroller;
+  AllavaWrapBox *suggestions;
+  GtkWidget *stop_button;
+  GtkWidget *send_button;
+  GtkWidget *progress_box;
+  GtkLabel *progress_label;
+  GtkProgressBar *progress_bar;
+  GtkLabel *error_label;
+  GtkWidget *context_box;
+  GtkLevelBar *context_bar;
+  GtkLabel *context_label;
+
+  AllavaLibrary *library;
+  AllavaConversation *conversation;
+  GSignalGroup *conversation_signals;
+  GListStore *images;
+  guint n_adding;       /* images on their way */
+  gboolean send_is_due; /* as soon as they are there */
+  GtkWidget *adding;    /* the thumbnail that says so, or NULL */
+  GCancellable *cancellable;
+
+  AllavaMessage *editing;
+  char *draft; /* what was written before editing */
+  GListStore *draft_images;
+};
+
+enum { SENT, N_SIGNALS };
+
+static guint signals[N_SIGNALS];
+
+G_DEFINE_FINAL_TYPE (AllavaComposer, allava_composer, GTK_TYPE_WIDGET)
+
+static const char *const ready_made_questions[] = {
+    N_ ("Describe this image."),
+    N_ ("Describe this image in detail for someone who cannot see it."),
+    N_ ("Write a short alternative text for this image."),
+    N_ ("Read the text in this image."),
+};
+
+/* What the buttons say of them. */
+static const char *const question_labels[] = {
+    N_ ("Describe"),
+    N_ ("Describe in Detail"),
+    N_ ("Alt Text"),
+    N_ ("Read Text"),
+};
+
+static char *
+dup_text (AllavaComposer *self)
+{
+  GtkTextBuffer *buffer = gtk_text_view_get_buffer (self->entry);
+  g_autofree char *text = NULL;
+  g_object_get (buffer, "text", &text, NULL);
+  return g_strdup (g_strstrip (text));
+}
+
+static void
+set_text (AllavaComposer *self, const char *text)
+{
+  gtk_text_buffer_set_text (gtk_text_view_get_buffer (self->entry), text, -1);
+}
+
+static void
+update (AllavaComposer *self)
+{
+  g_autofree char *text = dup_text (self);
+  guint n_images = g_list_model_get_n_items (G_LIST_MODEL (self->images));
+  gboolean busy = self->conversation && allava_conversation_get_busy (self->conversation);
+  gboolean something = *text || n_images > 0 || self->n_adding > 0;
+
+  gtk_widget_set_visible (self->image_scroller, n_images > 0 || self->n_adding > 0);
+  gtk_widget_set_visible (GTK_WIDGET (self->suggestions), n_images > 0 && !*text && !busy);
+  gtk_widget_action_set_enabled (GTK_WIDGET (self), "composer.send", something && !busy);
+  /* A button that is about to go must not take the focus with it. */
+  GtkWidget *going = busy ? self->send_button : self->stop_button;
+  if (gtk_widget_has_focus (going))
+    gtk_widget_grab_focus (GTK_WIDGET (self->entry));
+  gtk_widget_set_visible (self->send_button, !busy);
+  gtk_widget_set_visible (self->stop_button, busy);
+}
+
+static void
+text_changed_cb (AllavaComposer *self)
+{
+  GtkTextBuffer *buffer = gtk_text_view_get_buffer (self->entry);
+  gtk_widget_set_visible (self->placeholder, gtk_text_buffer_get_char_count (buffer) == 0);
+  update (self);
+}
+
+void
+allava_composer_show_error (AllavaComposer *self, const char *message)
+{
+  g_return_if_fail (ALLAVA_IS_COMPOSER (self));
+  gtk_label_set_text (self->error_label, message ? message : "");
+  gtk_widget_set_visible (GTK_WIDGET (self->error_label), message != NULL);
+}
+
+GtkWidget *
+allava_composer_get_entry (AllavaComposer *self)
+{
+  g_return_val_if_fail (ALLAVA_IS_COMPOSER (self), NULL);
+  return GTK_WIDGET (self->entry);
+}
+
+/* ---- Sending --------------------------------------------------------------------------------- */
+
+static void
+leave_edit (AllavaComposer *self)
+{
+  g_clear_object (&self->editing);
+  gtk_widget_set_visible (self->edit_bar, FALSE);
+  g_list_store_remove_all (self->images);
+  for (guint i = 0; i < g_list_model_get_n_items (G_LIST_MODEL (self->draft_images)); i++) {
+    g_autoptr (AllavaImage) image = g_list_model_get_item (G_LIST_MODEL (self->draft_images), i);
+    g_list_store_append (self->images, image);
+  }
+  g_list_store_remove_all (self->draft_images);
+  set_text (self, self->draft ? self->draft : "");
+  g_clear_pointer (&self->draft, g_free);
+}
+
+static void
+send (AllavaComposer *self)
+{
+  if (!self->conversation || allava_conversation_get_busy (self->conversation))
+    return;
+  self->send_is_due = self->n_adding > 0;
+  if (self->send_is_due)
+    return;
+  g_autofree char *text = dup_text (self);
+  GListModel *images = G_LIST_MODEL (self->images);
+  if (!*text && g_list_model_get_n_items (images) == 0)
+    return;
+  const char *question = *text ? text : _ (ready_made_questions[0]);
+  AllavaMessage *answer =
+      self->editing ? allava_conversation_edit (self->conversation, self->editing, question, images)
+                    : allava_conversation_ask (self->conversation, question, images);
+  if (!answer) {
+    allava_composer_show_error (
+        self,
+        _ ("The question was not sent, because the conversation is being read. Send it again."));
+    return;
+  }
+  leave_edit (self);
+  allava_composer_show_error (self, NULL);
+  gtk_widget_grab_focus (GTK_WIDGET (self->entry));
+  g_signal_emit (self, signals[SENT], 0, answer);
+}
+
+static void
+send_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  send (ALLAVA_COMPOSER (widget));
+}
+
+static void
+cancel_edit_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  allava_composer_cancel_edit (ALLAVA_COMPOSER (widget));
+}
+
+static void
+suggestion_clicked_cb (GtkButton *button, AllavaComposer *self)
+{
+  const char *question = g_object_get_data (G_OBJECT (button), "question");
+  set_text (self, question);
+  send (self);
+}
+
+/* Enter sends unless an input method wants it; with Shift it breaks the line. */
+static gboolean
+key_pressed_cb (
+    GtkEventControllerKey *controller, guint key, guint code, GdkModifierType state, gpointer data)
+{
+  AllavaComposer *self = data;
+  if (key != GDK_KEY_Return && key != GDK_KEY_KP_Enter && key != GDK_KEY_ISO_Enter)
+    return GDK_EVENT_PROPAGATE;
+  if (state & (GDK_SHIFT_MASK | GDK_ALT_MASK))
+    return GDK_EVENT_PROPAGATE;
+  GdkEvent *event = gtk_event_controller_get_current_event (GTK_EVENT_CONTROLLER (controller));
+  if (!gtk_text_view_im_context_filter_keypress (self->entry, event))
+    send (self);
+  return GDK_EVENT_STOP;
+}
+
+/* ---- Editing --------------------------------------------------------------------------------- */
+
+void
+allava_composer_edit (AllavaComposer *self, AllavaMessage *question, gboolean with_images)
+{
+  g_return_if_fail (ALLAVA_IS_COMPOSER (self));
+  g_return_if_fail (ALLAVA_IS_MESSAGE (question));
+
+  allava_composer_cancel_edit (self);
+  self->draft = dup_text (self);
+  for (guint i = 0; i < g_list_model_get_n_items (G_LIST_MODEL (self->images)); i++) {
+    g_autoptr (AllavaImage) image = g_list_model_get_item (G_LIST_MODEL (self->images), i);
+    g_list_store_append (self->draft_images, image);
+  }
+  g_list_store_remove_all (self->images);
+
+  GListModel *images = allava_message_get_images (question);
+  for (guint i = 0; with_images && i < g_list_model_get_n_items (images); i++) {
+    g_autoptr (AllavaImage) image = g_list_model_get_item (images, i);
+    g_list_store_append (self->images, image);
+  }
+  g_set_object (&self->editing, question);
+  gtk_widget_set_visible (self->edit_bar, TRUE);
+  set_text (self, allava_message_get_text (question));
+  gtk_widget_grab_focus (GTK_WIDGET (self->entry));
+}
+
+gboolean
+allava_composer_cancel_edit (AllavaComposer *self)
+{
+  g_return_val_if_fail (ALLAVA_IS_COMPOSER (self), FALSE);
+  if (!self->editing)
+    return FALSE;
+  leave_edit (self);
+  gtk_widget_grab_focus (GTK_WIDGET (self->entry));
+  return TRUE;
+}
+
+/* ---- Images ---------------------------------------------------------------------------------- */
+
+static void
+thumbnail_removed_cb (AllavaThumbnail *thumbnail, AllavaComposer *self)
+{
+  guint position;
+  if (g_list_store_find (self->images, allava_thumbnail_get_image (thumbnail), &position))
+    g_list_store_remove (self->images, position);
+}
+
+static void
+images_changed_cb (GListModel *images, guint position, guint removed, guint added, gpointer data)
+{
+  AllavaComposer *self = data;
+  GtkWidget *child = gtk_widget_get_first_child (GTK_WIDGET (self->image_box));
+  for (guint i = 0; i < position; i++)
+    child = gtk_widget_get_next_sibling (child);
+  while (removed-- > 0) {
+    GtkWidget *next = gtk_widget_get_next_sibling (child);
+    if (gtk_widget_get_focus_child (GTK_WIDGET (self->image_box)) == child)
+      gtk_widget_grab_focus (GTK_WIDGET (self->entry));
+    gtk_box_remove (self->image_box, child);
+    child = next;
+  }
+  for (guint i = position; i < position + added; i++) {
+    g_autoptr (AllavaImage) image = g_list_model_get_item (images, i);
+    GtkWidget *thumbnail = allava_thumbnail_new (image, THUMBNAIL_SIDE, TRUE);
+    g_signal_connect_object (thumbnail, "removed", G_CALLBACK (thumbnail_removed_cb), self, 0);
+    gtk_widget_insert_before (thumbnail, GTK_WIDGET (self->image_box), child);
+  }
+  update (self);
+}
+
+static void
+set_adding (AllavaComposer *self, int change)
+{
+  self->n_adding += change;
+  if (self->n_adding > 0 && !self->adding) {
+    self->adding = allava_thumbnail_new (NULL, THUMBNAIL_SIDE, FALSE);
+    gtk_box_append (self->image_box, self->adding);
+  } else if (self->n_adding == 0 && self->adding) {
+    gtk_box_remove (self->image_box, self->adding);
+    self->adding = NULL;
+  }
+  update (self);
+  if (self->n_adding == 0 && self->send_is_due)
+    send (self);
+}
+
+static void
+added_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (AllavaComposer) self = user_data;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (AllavaImage) image =
+      allava_image_store_add_finish (ALLAVA_IMAGE_STORE (source), result, &error);
+  if (!self->box || g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    return;
+  if (image) {
+    g_list_store_append (self->images, image);
+  } else {
+    allava_composer_show_error (self, error->message);
+    self->send_is_due = FALSE;
+  }
+  set_adding (self, -1);
+}
+
+void
+allava_composer_add_file (AllavaComposer *self, GFile *file)
+{
+  g_return_if_fail (ALLAVA_IS_COMPOSER (self));
+  g_return_if_fail (G_IS_FILE (file));
+
+  allava_composer_show_error (self, NULL);
+  set_adding (self, 1);
+  allava_image_store_add_file_async (allava_library_get_images (self->library), file,
+                                     self->cancellable, added_cb, g_object_ref (self));
+}
+
+void
+allava_composer_add_bytes (AllavaComposer *self, GBytes *bytes, const char *name)
+{
+  g_return_if_fail (ALLAVA_IS_COMPOSER (self));
+  g_return_if_fail (bytes != NULL);
+
+  allava_composer_show_error (self, NULL);
+  set_adding (self, 1);
+  allava_image_store_add_bytes_async (allava_library_get_images (self->library), bytes, name,
+                                      self->cancellable, added_cb, g_object_ref (self));
+}
+
+/* ---- What the model is doing ----------------------------------------------------------------- */
+
+static void
+generator_changed_cb (AllavaComposer *self)
+{
+  AllavaGenerator *generator = allava_library_get_generator (self->library);
+  gboolean loading = allava_generator_get_state (generator) == ALLAVA_GENERATOR_LOADING;
+  gboolean waiting = self->conversation && allava_conversation_get_busy (self->conversation);
+  gtk_widget_set_visible (self->progress_box, loading);
+  gtk_progress_bar_set_fraction (self->progress_bar, allava_generator_get_progress (generator));
+  if (!loading)
+    return;
+  const char *name = allava_generator_get_model_name (generator);
+  g_autofree char *text =
+      g_strdup_printf (waiting ? _ ("Loading %s. Your question is answered as soon as it is ready.")
+                               : _ ("Loading %s. You can already write and send."),
+                       name ? name : _ ("the model"));
+  if (g_strcmp0 (gtk_label_get_text (self->progress_label), text) != 0)
+    gtk_label_set_text (self->progress_label, text);
+}
+
+/* "about 300": as exact as it is true. */
+static int
+round_words (int words)
+{
+  int step = words >= 200 ? 50 : words >= 50 ? 10 : 5;
+  return words / step * step;
+}
+
+static char *
+describe_room (int left, int image_positions)
+{
+  int words = round_words (MAX (left, 0) * 3 / 4);
+  int n_images = image_positions > 0 ? MAX (left, 0) / image_positions : 0;
+  if (words == 0)
+    return g_strdup (_ ("No room is left; the oldest turns will be dropped."));
+  g_autofree char *text = g_strdup_printf (
+      ngettext ("Room for about %d more word", "Room for about %d more words", words), words);
+  if (n_images == 0)
+    return g_steal_pointer (&text);
+  if (n_images == 1)
+    /* Translators: %s is "Room for about 300 more words" */
+    return g_strdup_printf (_ ("%s, or one image"), text);
+  g_autofree char *images =
+      g_strdup_printf (ngettext ("%d image", "%d images", n_images), n_images);
+  /* Translators: "Room for about 1000 more words", "2 images" */
+  return g_strdup_printf (_ ("%s, or %s"), text, images);
+}
+
+static void
+context_changed_cb (AllavaComposer *self)
+{
+  AllavaGenerator *generator = allava_library_get_generator (self->library);
+  int length = allava_generator_get_context_length (generator);
+  int left = self->conversation ? allava_conversation_get_positions_left (self->conversation) : -1;
+  gboolean known = length > 0 && left >= 0;
+  gtk_widget_set_visible (self->context_box, known);
+  if (!known)
+    return;
+  g_autofree char *text = describe_room (left, allava_generator_get_image_positions (generator));
+  gtk_label_set_text (self->context_label, text);
+  gtk_level_bar_set_value (self->context_bar, CLAMP (1.0 - (double)left / length, 0, 1));
+  gtk_widget_set_tooltip_text (self->context_box, text);
+}
+
+static void
+busy_changed_cb (AllavaComposer *self)
+{
+  update (self);
+  generator_changed_cb (self);
+  context_changed_cb (self);
+}
+
+void
+allava_composer_set_library (AllavaComposer *self, AllavaLibrary *library)
+{
+  g_return_if_fail (ALLAVA_IS_COMPOSER (self));
+  g_return_if_fail (ALLAVA_IS_LIBRARY (library));
+
+  g_set_object (&self->library, library);
+  AllavaGenerator *generator = allava_library_get_generator (library);
+  static const char *const loading[] = {"notify::state", "notify::progress", "notify::model-name"};
+  for (guint i = 0; i < G_N_ELEMENTS (loading); i++)
+    g_signal_connect_object (generator, loading[i], G_CALLBACK (generator_changed_cb), self,
+                             G_CONNECT_SWAPPED);
+  g_signal_connect_object (generator, "notify::context-length", G_CALLBACK (context_changed_cb),
+                           self, G_CONNECT_SWAPPED);
+  busy_changed_cb (self);
+}
+
+void
+allava_composer_set_conversation (AllavaComposer *self, AllavaConversation *conversation)
+{
+  g_return_if_fail (ALLAVA_IS_COMPOSER (self));
+
+  if (!g_set_object (&self->conversation, conversation))
+    return;
+  allava_composer_cancel_edit (self);
+  allava_composer_show_error (self, NULL);
+  g_signal_group_set_target (self->conversation_signals, conversation);
+  busy_changed_cb (self);
+}
+
+/* ---- The widget ------------------------------------------------------------------------------ */
+
+static gboolean
+allava_composer_grab_focus (GtkWidget *widget)
+{
+  return gtk_widget_grab_focus (GTK_WIDGET (ALLAVA_COMPOSER (widget)->entry));
+}
+
+static void
+allava_composer_dispose (GObject *object)
+{
+  AllavaComposer *self = ALLAVA_COMPOSER (object);
+  g_cancellable_cancel (self->cancellable);
+  g_clear_pointer (&self->box, gtk_widget_unparent);
+  g_clear_object (&self->conversation_signals);
+  g_clear_object (&self->conversation);
+  g_clear_object (&self->library);
+  g_clear_object (&self->editing);
+  G_OBJECT_CLASS (allava_composer_parent_class)->dispose (object);
+}
+
+static void
+allava_composer_finalize (GObject *object)
+{
+  AllavaComposer *self = ALLAVA_COMPOSER (object);
+  g_object_unref (self->images);
+  g_object_unref (self->draft_images);
+  g_object_unref (self->cancellable);
+  g_free (self->draft);
+  G_OBJECT_CLASS (allava_composer_parent_class)->finalize (object);
+}
+
+static void
+bind_children (GtkWidgetClass *widget_class)
+{
+  gtk_widget_class_bind_template_child (widget_class, AllavaComposer, box);
+  gtk_widget_class_bind_template_child (widget_class, AllavaComposer, entry);
+  gtk_widget_class_bind_template_child (widget_class, AllavaComposer, placeholder);
+  gtk_widget_class_bind_template_child (widget_class, AllavaComposer, edit_bar);
+  gtk_widget_class_bind_template_child (widget_class, AllavaComposer, image_box);
+  gtk_widget_class_bind_template_child (widget_class, AllavaComposer, image_scroller);
+  gtk_widget_class_bind_template_child (widget_class, AllavaComposer, suggestions);
+  gtk_widget_class_bind_template_child (widget_class, AllavaComposer, send_button);
+  gtk_widget_class_bind_template_child (widget_class, AllavaComposer, stop_button);
+  gtk_widget_class_bind_template_child (widget_class, AllavaComposer, progress_box);
+  gtk_widget_class_bind_template_child (widget_class, AllavaComposer, progress_label);
+  gtk_widget_class_bind_template_child (widget_class, AllavaComposer, progress_bar);
+  gtk_widget_class_bind_template_child (widget_class, AllavaComposer, error_label);
+  gtk_widget_class_bind_template_child (widget_class, AllavaComposer, context_box);
+  gtk_widget_class_bind_template_child (widget_class, AllavaComposer, context_bar);
+  gtk_widget_class_bind_template_child (widget_class, AllavaComposer, context_label);
+}
+
+static void
+allava_composer_class_init (AllavaComposerClass *klass)
+{
+  G_OBJECT_CLASS (klass)->dispose = allava_composer_dispose;
+  G_OBJECT_CLASS (klass)->finalize = allava_composer_finalize;
+  signals[SENT] = g_signal_new ("sent", G_TYPE_FROM_CLASS (klass), G_SIGNAL_RUN_LAST, 0, NULL, NULL,
+                                NULL, G_TYPE_NONE, 1, ALLAVA_TYPE_MESSAGE);
+
+  GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
+  widget_class->grab_focus = allava_composer_grab_focus;
+  g_type_ensure (ALLAVA_TYPE_WRAP_BOX);
+  gtk_widget_class_set_template_from_resource (widget_class,
+                                               "/org/allava/Allava/allava-composer.ui");
+  bind_children (widget_class);
+  gtk_widget_class_install_action (widget_class, "composer.send", NULL, send_action);
+  gtk_widget_class_install_action (widget_class, "composer.cancel-edit", NULL, cancel_edit_action);
+  gtk_widget_class_set_accessible_role (widget_class, GTK_ACCESSIBLE_ROLE_GROUP);
+}
+
+static void
+add_suggestions (AllavaComposer *self)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (ready_made_questions); i++) {
+    GtkWidget *button = gtk_button_new_with_label (_ (question_labels[i]));
+    gtk_widget_add_css_class (button, "suggestion");
+    gtk_widget_set_tooltip_text (button, _ (ready_made_questions[i]));
+    g_object_set_data (G_OBJECT (button), "question", (gpointer)_ (ready_made_questions[i]));
+    g_signal_connect_object (button, "clicked", G_CALLBACK (suggestion_clicked_cb), self, 0);
+    allava_wrap_box_append (self->suggestions, button);
+  }
+}
+
+static void
+allava_composer_init (AllavaComposer *self)
+{
+  gtk_widget_init_template (GTK_WIDGET (self));
+  self->images = g_list_store_new (ALLAVA_TYPE_IMAGE);
+  self->draft_images = g_list_store_new (ALLAVA_TYPE_IMAGE);
+  self->cancellable = g_cancellable_new ();
+  self->conversation_signals = g_signal_group_new (ALLAVA_TYPE_CONVERSATION);
+  g_signal_group_connect_swapped (self->conversation_signals, "notify::busy",
+                                  G_CALLBACK (busy_changed_cb), self);
+  g_signal_group_connect_swapped (self->conversation_signals, "notify::positions-left",
+                                  G_CALLBACK (context_changed_cb), self);
+  g_signal_connect_object (self->images, "items-changed", G_CALLBACK (images_changed_cb), self, 0);
+  g_signal_connect_object (gtk_text_view_get_buffer (self->entry), "changed",
+                           G_CALLBACK (text_changed_cb), self, G_CONNECT_SWAPPED);
+
+  GtkEventController *keys = gtk_event_controller_key_new ();
+  gtk_event_controller_set_propagation_phase (keys, GTK_PHASE_CAPTURE);
+  g_signal_connect (keys, "key-pressed", G_CALLBACK (key_pressed_cb), self);
+  gtk_widget_add_controller (GTK_WIDGET (self->entry), keys);
+  add_suggestions (self);
+  update (self);
+}

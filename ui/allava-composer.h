@@ -1,0 +1,32 @@
+/* allava-composer.h - where a question is written: text, images, and what hinders sending. */
+#pragma once
+
+#include "allava-library.h"
+
+#include <gtk/gtk.h>
+
+G_BEGIN_DECLS
+
+#define ALLAVA_TYPE_COMPOSER (allava_composer_get_type ())
+G_DECLARE_FINAL_TYPE (AllavaComposer, allava_composer, ALLAVA, COMPOSER, GtkWidget)
+
+/* Signal: sent (AllavaMessage *answer), when a question has been asked. */
+
+void allava_composer_set_library (AllavaComposer *self, AllavaLibrary *library);
+void allava_composer_set_conversation (AllavaComposer *self, AllavaConversation *conversation);
+
+/* Read, checked and stored off this thread; a failure is told below the entry. */
+void allava_composer_add_file (AllavaComposer *self, GFile *file);
+void allava_composer_add_bytes (AllavaComposer *self, GBytes *bytes, const char *name);
+
+/* Puts QUESTION into the entry: what is sent then replaces it as a new branch. The draft that was
+ * there comes back afterwards. WITH_IMAGES FALSE leaves its images out, for others. */
+void allava_composer_edit (AllavaComposer *self, AllavaMessage *question, gboolean with_images);
+
+/* Ends editing, if it was on. */
+gboolean allava_composer_cancel_edit (AllavaComposer *self);
+
+void allava_composer_show_error (AllavaComposer *self, const char *message);
+GtkWidget *allava_composer_get_entry (AllavaComposer *self);
+
+G_END_DECLS

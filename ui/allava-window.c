@@ -1,0 +1,397 @@
+#include "allava-window.h"
+
+#include "allava-chat-view.h"
+#include "allava-image-input.h"
+#include "allava-image-viewer.h"
+#include "allava-model-button.h"
+#include "allava-sidebar.h"
+#include "allava-window-history.h"
+
+#include <glib/gi18n.h>
+
+struct _AllavaWindow {
+  AdwApplicationWindow parent_instance;
+
+  AdwToastOverlay *toasts;
+  GtkWidget *overlay;
+  AdwLeaflet *leaflet;
+  AllavaSidebar *sidebar;
+  GtkWidget *content;
+  GtkWidget *back_button;
+  AllavaModelButton *model_button;
+  AllavaChatView *chat;
+  GtkWidget *drop_place;
+
+  AllavaApplication *application; /* borrowed: it outlives its windows */
+  AllavaLibrary *library;
+  AllavaConversation *conversation;
+  GSignalGroup *conversation_signals;
+};
+
+G_DEFINE_FINAL_TYPE (AllavaWindow, allava_window, ADW_TYPE_APPLICATION_WINDOW)
+
+static AllavaComposer *
+get_composer (AllavaWindow *self)
+{
+  return allava_chat_view_get_composer (self->chat);
+}
+
+AllavaLibrary *
+allava_window_get_library (AllavaWindow *self)
+{
+  g_return_val_if_fail (ALLAVA_IS_WINDOW (self), NULL);
+  return self->library;
+}
+
+AllavaConversation *
+allava_window_get_conversation (AllavaWindow *self)
+{
+  g_return_val_if_fail (ALLAVA_IS_WINDOW (self), NULL);
+  return self->conversation;
+}
+
+/* ---- Words at the foot ----------------------------------------------------------------------- */
+
+/* libadwaita 1.2 leaves a toast's close button without a name. */
+static void
+name_close_button (GtkWidget *widget)
+{
+  if (GTK_IS_BUTTON (widget) &&
+      g_strcmp0 (gtk_button_get_icon_name (GTK_BUTTON (widget)), "window-close-symbolic") == 0)
+    gtk_accessible_update_property (GTK_ACCESSIBLE (widget), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                    _ ("Close"), -1);
+  for (GtkWidget *child = gtk_widget_get_first_child (widget); child;
+       child = gtk_widget_get_next_sibling (child))
+    name_close_button (child);
+}
+
+static void
+add_toast (AllavaWindow *self, AdwToast *toast)
+{
+  adw_toast_overlay_add_toast (self->toasts, toast);
+  GtkWidget *shown = gtk_widget_get_last_child (GTK_WIDGET (self->toasts));
+  if (shown != self->overlay)
+    name_close_button (shown);
+}
+
+void
+allava_window_toast (AllavaWindow *self, const char *title)
+{
+  g_return_if_fail (ALLAVA_IS_WINDOW (self));
+  g_autofree char *escaped = g_markup_escape_text (title, -1);
+  add_toast (self, adw_toast_new (escaped));
+}
+
+static void
+unref_closure_data (gpointer object, GClosure *closure)
+{
+  g_object_unref (object);
+}
+
+void
+allava_window_offer_undo (AllavaWindow *self,
+                          const char *title,
+                          GCallback callback,
+                          GObject *object)
+{
+  g_return_if_fail (ALLAVA_IS_WINDOW (self));
+  g_autofree char *escaped = g_markup_escape_text (title, -1);
+  AdwToast *toast = adw_toast_new (escaped);
+  adw_toast_set_button_label (toast, _ ("Undo"));
+  g_signal_connect_data (toast, "button-clicked", callback, g_object_ref (object),
+                         unref_closure_data, G_CONNECT_SWAPPED);
+  add_toast (self, toast);
+}
+
+void
+allava_window_show_history_error (AllavaWindow *self, const GError *error)
+{
+  g_return_if_fail (ALLAVA_IS_WINDOW (self));
+  allava_sidebar_show_error (self->sidebar, error->message);
+}
+
+static void
+history_failed_cb (AllavaWindow *self, const GError *error)
+{
+  allava_composer_show_error (get_composer (self), error->message);
+}
+
+/* ---- Conversations --------------------------------------------------------------------------- */
+
+static void
+conversation_changed_cb (AllavaWindow *self)
+{
+  gint64 id = allava_conversation_get_id (self->conversation);
+  const char *title = allava_conversation_get_title (self->conversation);
+  GtkWidget *widget = GTK_WIDGET (self);
+  g_autofree char *full =
+      title && *title ? g_strdup_printf ("%s — %s", title, _ ("Allava")) : g_strdup (_ ("Allava"));
+  gtk_window_set_title (GTK_WINDOW (self), full);
+  allava_sidebar_select (self->sidebar, id);
+  gtk_widget_action_set_enabled (widget, "win.rename-conversation", id != 0);
+  gtk_widget_action_set_enabled (widget, "win.export-conversation", id != 0);
+  gtk_widget_action_set_enabled (widget, "win.delete-conversation", id != 0);
+}
+
+void
+allava_window_show_conversation (AllavaWindow *self, AllavaConversation *conversation)
+{
+  g_return_if_fail (ALLAVA_IS_WINDOW (self));
+  g_return_if_fail (ALLAVA_IS_CONVERSATION (conversation));
+
+  g_set_object (&self->conversation, conversation);
+  g_signal_group_set_target (self->conversation_signals, conversation);
+  allava_chat_view_set_conversation (self->chat, conversation);
+  conversation_changed_cb (self);
+  adw_leaflet_set_visible_child (self->leaflet, self->content);
+}
+
+void
+allava_window_show_new_conversation (AllavaWindow *self)
+{
+  g_return_if_fail (ALLAVA_IS_WINDOW (self));
+  g_autoptr (AllavaConversation) conversation = allava_library_new_conversation (self->library);
+  allava_window_show_conversation (self, conversation);
+}
+
+static void
+opened_cb (AllavaWindow *self, gint64 id)
+{
+  g_autoptr (AllavaConversation) conversation = allava_library_dup_conversation (self->library, id);
+  allava_window_show_conversation (self, conversation);
+  gtk_widget_grab_focus (GTK_WIDGET (self->chat));
+}
+
+void
+allava_window_view_image (AllavaWindow *self, AllavaImage *image)
+{
+  g_return_if_fail (ALLAVA_IS_WINDOW (self));
+  gtk_window_present (allava_image_viewer_new (self->library, image, GTK_WINDOW (self)));
+}
+
+void
+allava_window_add_files (AllavaWindow *self, GFile **files, int n_files)
+{
+  g_return_if_fail (ALLAVA_IS_WINDOW (self));
+  adw_leaflet_set_visible_child (self->leaflet, self->content);
+  for (int i = 0; i < n_files; i++)
+    allava_composer_add_file (get_composer (self), files[i]);
+  gtk_widget_grab_focus (GTK_WIDGET (self->chat));
+}
+
+/* ---- Actions --------------------------------------------------------------------------------- */
+
+static void
+new_conversation_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  AllavaWindow *self = ALLAVA_WINDOW (widget);
+  allava_window_show_new_conversation (self);
+  gtk_widget_grab_focus (GTK_WIDGET (self->chat));
+}
+
+static void
+open_images_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  allava_image_input_open (GTK_WINDOW (widget), get_composer (ALLAVA_WINDOW (widget)));
+}
+
+static void
+search_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  AllavaWindow *self = ALLAVA_WINDOW (widget);
+  adw_leaflet_set_visible_child (self->leaflet, GTK_WIDGET (self->sidebar));
+  allava_sidebar_start_search (self->sidebar);
+}
+
+static void
+show_sidebar_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  AllavaWindow *self = ALLAVA_WINDOW (widget);
+  adw_leaflet_set_visible_child (self->leaflet, GTK_WIDGET (self->sidebar));
+  gtk_widget_grab_focus (GTK_WIDGET (self->sidebar));
+}
+
+static void
+focus_entry_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  AllavaWindow *self = ALLAVA_WINDOW (widget);
+  adw_leaflet_set_visible_child (self->leaflet, self->content);
+  gtk_widget_grab_focus (GTK_WIDGET (self->chat));
+}
+
+static void
+focus_messages_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  AllavaWindow *self = ALLAVA_WINDOW (widget);
+  adw_leaflet_set_visible_child (self->leaflet, self->content);
+  allava_chat_view_focus_messages (self->chat);
+}
+
+static void
+choose_model_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  AllavaWindow *self = ALLAVA_WINDOW (widget);
+  adw_leaflet_set_visible_child (self->leaflet, self->content);
+  allava_model_button_popup (self->model_button);
+}
+
+static void
+reload_model_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  AllavaWindow *self = ALLAVA_WINDOW (widget);
+  const char *model = allava_settings_get_model (allava_library_get_settings (self->library));
+  g_autofree char *path = g_strdup (model);
+  allava_application_choose_model (self->application, path);
+}
+
+static void
+stop_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  AllavaWindow *self = ALLAVA_WINDOW (widget);
+  if (allava_conversation_get_busy (self->conversation))
+    allava_conversation_stop (self->conversation);
+  else
+    allava_composer_cancel_edit (get_composer (self));
+}
+
+static void
+paste_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  AllavaWindow *self = ALLAVA_WINDOW (widget);
+  GtkWidget *entry = allava_composer_get_entry (get_composer (self));
+  gtk_widget_grab_focus (entry);
+  g_signal_emit_by_name (entry, "paste-clipboard");
+}
+
+/* Images and files are for the composer; text is left to the entry. */
+static void
+paste_clipboard_cb (GtkTextView *entry, AllavaWindow *self)
+{
+  if (allava_image_input_paste (gtk_widget_get_clipboard (GTK_WIDGET (self)), get_composer (self)))
+    g_signal_stop_emission_by_name (entry, "paste-clipboard");
+}
+
+/* ---- The window ------------------------------------------------------------------------------ */
+
+static void
+folded_changed_cb (AllavaWindow *self)
+{
+  gboolean folded = adw_leaflet_get_folded (self->leaflet);
+  gtk_widget_set_visible (self->back_button, folded);
+  allava_sidebar_set_title_buttons (self->sidebar, folded);
+}
+
+static gboolean
+allava_window_close_request (GtkWindow *window)
+{
+  AllavaWindow *self = ALLAVA_WINDOW (window);
+  GSettings *settings = allava_application_get_gsettings (self->application);
+  int width, height;
+  gtk_window_get_default_size (window, &width, &height);
+  g_settings_set_int (settings, "window-width", width);
+  g_settings_set_int (settings, "window-height", height);
+  g_settings_set_boolean (settings, "window-maximized", gtk_window_is_maximized (window));
+  return GTK_WINDOW_CLASS (allava_window_parent_class)->close_request (window);
+}
+
+static void
+allava_window_dispose (GObject *object)
+{
+  AllavaWindow *self = ALLAVA_WINDOW (object);
+  g_clear_object (&self->conversation_signals);
+  g_clear_object (&self->conversation);
+  g_clear_object (&self->library);
+  G_OBJECT_CLASS (allava_window_parent_class)->dispose (object);
+}
+
+static void
+install_actions (GtkWidgetClass *widget_class)
+{
+  static const struct {
+    const char *name;
+    GtkWidgetActionActivateFunc activate;
+  } actions[] = {
+      {"win.new-conversation", new_conversation_action},
+      {"win.open-images", open_images_action},
+      {"win.search", search_action},
+      {"win.show-sidebar", show_sidebar_action},
+      {"win.focus-entry", focus_entry_action},
+      {"win.focus-messages", focus_messages_action},
+      {"win.choose-model", choose_model_action},
+      {"win.reload-model", reload_model_action},
+      {"win.stop", stop_action},
+      {"win.paste", paste_action},
+  };
+  for (guint i = 0; i < G_N_ELEMENTS (actions); i++)
+    gtk_widget_class_install_action (widget_class, actions[i].name, NULL, actions[i].activate);
+  gtk_widget_class_add_binding_action (widget_class, GDK_KEY_Escape, 0, "win.stop", NULL);
+  gtk_widget_class_add_binding_action (widget_class, GDK_KEY_v, GDK_CONTROL_MASK, "win.paste",
+                                       NULL);
+  allava_window_install_history_actions (widget_class);
+}
+
+static void
+allava_window_class_init (AllavaWindowClass *klass)
+{
+  G_OBJECT_CLASS (klass)->dispose = allava_window_dispose;
+  GTK_WINDOW_CLASS (klass)->close_request = allava_window_close_request;
+
+  GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
+  g_type_ensure (ALLAVA_TYPE_SIDEBAR);
+  g_type_ensure (ALLAVA_TYPE_MODEL_BUTTON);
+  g_type_ensure (ALLAVA_TYPE_CHAT_VIEW);
+  gtk_widget_class_set_template_from_resource (widget_class, "/org/allava/Allava/allava-window.ui");
+  gtk_widget_class_bind_template_child (widget_class, AllavaWindow, toasts);
+  gtk_widget_class_bind_template_child (widget_class, AllavaWindow, overlay);
+  gtk_widget_class_bind_template_child (widget_class, AllavaWindow, leaflet);
+  gtk_widget_class_bind_template_child (widget_class, AllavaWindow, sidebar);
+  gtk_widget_class_bind_template_child (widget_class, AllavaWindow, content);
+  gtk_widget_class_bind_template_child (widget_class, AllavaWindow, back_button);
+  gtk_widget_class_bind_template_child (widget_class, AllavaWindow, model_button);
+  gtk_widget_class_bind_template_child (widget_class, AllavaWindow, chat);
+  gtk_widget_class_bind_template_child (widget_class, AllavaWindow, drop_place);
+  gtk_widget_class_bind_template_callback (widget_class, folded_changed_cb);
+  install_actions (widget_class);
+}
+
+static void
+allava_window_init (AllavaWindow *self)
+{
+  gtk_widget_init_template (GTK_WIDGET (self));
+  self->conversation_signals = g_signal_group_new (ALLAVA_TYPE_CONVERSATION);
+  g_signal_group_connect_swapped (self->conversation_signals, "notify::id",
+                                  G_CALLBACK (conversation_changed_cb), self);
+  g_signal_group_connect_swapped (self->conversation_signals, "notify::title",
+                                  G_CALLBACK (conversation_changed_cb), self);
+  g_signal_connect_object (self->sidebar, "opened", G_CALLBACK (opened_cb), self,
+                           G_CONNECT_SWAPPED);
+  g_signal_connect_object (allava_composer_get_entry (get_composer (self)), "paste-clipboard",
+                           G_CALLBACK (paste_clipboard_cb), self, 0);
+  allava_image_input_add_drop_target (self->overlay, self->drop_place, get_composer (self));
+  folded_changed_cb (self);
+}
+
+AllavaWindow *
+allava_window_new (AllavaApplication *application, AllavaLibrary *library)
+{
+  g_return_val_if_fail (ALLAVA_IS_APPLICATION (application), NULL);
+  g_return_val_if_fail (ALLAVA_IS_LIBRARY (library), NULL);
+
+  AllavaWindow *self = g_object_new (ALLAVA_TYPE_WINDOW, "application", application, NULL);
+  GSettings *settings = allava_application_get_gsettings (application);
+  self->application = application;
+  self->library = g_object_ref (library);
+  gtk_window_set_default_size (GTK_WINDOW (self), g_settings_get_int (settings, "window-width"),
+                               g_settings_get_int (settings, "window-height"));
+  if (g_settings_get_boolean (settings, "window-maximized"))
+    gtk_window_maximize (GTK_WINDOW (self));
+
+  allava_sidebar_set_library (self->sidebar, library);
+  allava_model_button_set_library (self->model_button, application, library);
+  allava_chat_view_set_library (self->chat, library);
+  g_signal_connect_object (allava_library_get_history (library), "failed",
+                           G_CALLBACK (history_failed_cb), self, G_CONNECT_SWAPPED);
+  allava_window_show_new_conversation (self);
+  gtk_widget_grab_focus (GTK_WIDGET (self->chat));
+  return self;
+}
