@@ -1,5 +1,6 @@
 #include "cli.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -43,6 +44,7 @@ typedef struct {
   double *figures[N_FIGURES]; /* [repeat] */
   int prefill_tokens;
   int decoded_tokens;
+  double peak_rss; /* bytes */
 } Bench;
 
 static AllavaPicture *
@@ -76,6 +78,28 @@ dup_prompt (Cli *cli, GError **error)
   }
 }
 
+static void
+note_peak_rss (Bench *bench)
+{
+  struct rusage use;
+  getrusage (RUSAGE_SELF, &use);
+  bench->peak_rss = MAX (bench->peak_rss, use.ru_maxrss * 1024.0);
+}
+
+/* Its buffer of hundreds of megabytes is not the model's, so the peak is forgotten (proc(5)). */
+static double
+measure_bandwidth (Cli *cli, Bench *bench)
+{
+  note_peak_rss (bench);
+  double bandwidth = allava_model_measure_bandwidth (cli->model);
+  FILE *file = fopen ("/proc/self/clear_refs", "w");
+  if (file != NULL) {
+    fputs ("5", file);
+    fclose (file);
+  }
+  return bandwidth;
+}
+
 static gboolean
 measure_once (Cli *cli, Bench *bench, const char *prompt, int run, GError **error)
 {
@@ -94,10 +118,10 @@ measure_once (Cli *cli, Bench *bench, const char *prompt, int run, GError **erro
   options.cancellable = cli->cancellable;
   AllavaGenerateResult result;
   /* A shared machine's speed drifts, so the limit is measured on both sides of what it limits. */
-  double before = allava_model_measure_bandwidth (cli->model);
+  double before = measure_bandwidth (cli, bench);
   if (!allava_session_generate (session, &turn, 1, &options, NULL, NULL, &result, error))
     return FALSE;
-  double bandwidth = (before + allava_model_measure_bandwidth (cli->model)) / 2;
+  double bandwidth = (before + measure_bandwidth (cli, bench)) / 2;
   gboolean cancelled = result.finish == ALLAVA_FINISH_CANCELLED;
   if (cancelled)
     g_cancellable_set_error_if_cancelled (cli->cancellable, error);
@@ -156,10 +180,8 @@ typedef struct {
 static Summary
 summarize (Cli *cli, const Bench *bench)
 {
-  struct rusage use;
-  getrusage (RUSAGE_SELF, &use);
   Summary summary = {
-      .peak_rss_mb = use.ru_maxrss * 1024.0 / 1e6,
+      .peak_rss_mb = bench->peak_rss / 1e6,
   };
   for (int i = 0; i < N_FIGURES; i++)
     summary.figures[i] = median (bench->figures[i], bench->repeat);

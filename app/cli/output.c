@@ -17,7 +17,9 @@ cli_report (const char *format, ...)
   va_start (list, format);
   g_autofree char *message = g_strdup_vprintf (format, list);
   va_end (list);
-  g_strdelimit (message, "\r\n", ' '); /* a file's name may hold them */
+  for (char *at = message; *at != '\0'; at++) /* a file's name may hold line ends and worse */
+    if (g_ascii_iscntrl (*at))
+      *at = ' ';
   fprintf (stderr, "allava-cli: %s\n", message);
 }
 
