@@ -355,6 +355,10 @@ main (int argc, char **argv)
     return 2;
   }
   AllavaIsa isa = parse_isa ();
+  if (isa_name != NULL && isa == ALLAVA_ISA_NONE) {
+    g_printerr ("This machine has no instruction set \"%s\"\n", isa_name);
+    return 2;
+  }
   AllavaCpu *cpu = allava_cpu_new (isa, n_threads, FALSE, &error);
   if (cpu == NULL) {
     g_printerr ("%s\n", error->message);
