@@ -201,20 +201,18 @@ def without_any_network():
 
 
 def long_answer():
-    """500 tokens a second into a 4,000-token answer. The longest stall is told, not judged: it is the
-    machine's as much as ours."""
+    """500 tokens a second into a 4,000-token answer arrive whole. The longest stall of the window's
+    thread is told, not judged: it is the machine's as much as ours."""
     with App(env={"ALLAVA_TEST_BEAT": "1"}) as app:
         app.ask("bench")
+        entry = app.entry()
         wait(lambda: app.look("label", "^word1 "), "the answer to begin")
-        subprocess.run(
-            ["gapplication", "action", "org.allava.Allava", "reset-beat"], check=True
-        )
+        subprocess.run(["gapplication", "action", "org.allava.Allava", "reset-beat"], check=True)
         wait(lambda: "reset" in app.read(), "the clock to be reset")
-        wait(
-            lambda: app.entry().get_description().startswith("Answer ready, "), "the end", 40
-        )
-        longest = float(app.read().split("reset")[1].split()[-1])
-        print(f"# longest stall {longest} ms")
+        wait(lambda: entry.get_description().startswith("Answer ready, "), "the end", 40)
+        # Passed and worked milliseconds, the longest of each so far.
+        passed, worked = map(float, app.read().split("reset")[1].split()[-2:])
+        print(f"# longest stall: {passed} ms passed, {worked} ms worked")
 
 
 if __name__ == "__main__":
