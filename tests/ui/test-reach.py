@@ -42,6 +42,8 @@ def by_the_keyboard_alone():
         press("shift+F10")
         app.find("menu item", "^Copy$")
         press("Escape")
+        app.gone("menu item", "^Copy$")
+        app.wait_focus("list item", "^Allava")
         press("Delete")
         app.gone("list item", "^Allava")
         app.wait_focus("text", "^Your question$")
