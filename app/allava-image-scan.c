@@ -289,7 +289,7 @@ find_orientation (const uint8_t *tiff, size_t length)
 int
 allava_image_scan_get_orientation (const AllavaImageScan *scan)
 {
-  if (scan->exif == NULL)
+  if (scan->exif == NULL || scan->exif->len == 0)
     return 1;
   const uint8_t *data = scan->exif->data;
   size_t length = scan->exif->len;
