@@ -368,7 +368,10 @@ message_shortcut_cb (GtkWidget *widget, GVariant *action, gpointer user_data)
 static void
 menu_closed_cb (GtkPopover *popover)
 {
-  /* The action that was chosen runs after this. */
+  /* Back to the list's item, which GTK forgets. The action that was chosen runs after this. */
+  GtkWidget *item = gtk_widget_get_parent (gtk_widget_get_parent (GTK_WIDGET (popover)));
+  if (item)
+    gtk_widget_grab_focus (item);
   g_idle_add_once ((GSourceOnceFunc)gtk_widget_unparent, popover);
 }
 

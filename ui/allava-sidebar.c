@@ -121,8 +121,12 @@ append_item_action (GMenu *menu, const char *label, const char *action, gint64 i
 }
 
 static void
-unparent_later (GtkWidget *popover)
+menu_closed_cb (GtkWidget *popover)
 {
+  /* Back to the list's item, which GTK forgets. The action that was chosen runs after this. */
+  GtkWidget *item = gtk_widget_get_parent (gtk_widget_get_parent (popover));
+  if (item)
+    gtk_widget_grab_focus (item);
   g_idle_add_once ((GSourceOnceFunc)gtk_widget_unparent, popover);
 }
 
@@ -140,7 +144,7 @@ popup_menu (AllavaConversationRow *row, const GdkRectangle *at)
   gtk_popover_set_has_arrow (GTK_POPOVER (popover), FALSE);
   if (at)
     gtk_popover_set_pointing_to (GTK_POPOVER (popover), at);
-  g_signal_connect (popover, "closed", G_CALLBACK (unparent_later), NULL);
+  g_signal_connect (popover, "closed", G_CALLBACK (menu_closed_cb), NULL);
   gtk_popover_popup (GTK_POPOVER (popover));
 }
 

@@ -40,7 +40,7 @@ def by_the_keyboard_alone():
         press("ctrl+m")
         app.wait_focus("list item", "^Allava")
         press("shift+F10")
-        app.find("menu item", "^Copy$")
+        app.wait_focus("menu item", "^Copy$")
         press("Escape")
         app.gone("menu item", "^Copy$")
         app.wait_focus("list item", "^Allava")
