@@ -9,6 +9,7 @@
 #include <glib/gstdio.h>
 
 #include "allava-image-scan.h"
+#include "allava-image-size.h"
 
 #define CHUNK_BYTES 65536
 #define MAX_FILE_BYTES ((size_t)1 << 30)
@@ -42,8 +43,8 @@ typedef struct {
   GdkPixbufLoader *loader;
   AllavaImageScan scan;
   GByteArray *held; /* the file so far, of formats that are held back */
-  int width;
-  int height;
+  int64_t width;
+  int64_t height;
   gboolean too_large;
   int64_t painted; /* pixels */
 } Load;
@@ -78,6 +79,14 @@ scale_vector (GdkPixbufLoader *loader, int *width, int *height)
 }
 
 static void
+note_size (Load *load, int64_t width, int64_t height)
+{
+  load->width = width;
+  load->height = height;
+  load->too_large = height > 0 && width > load->max_pixels / height;
+}
+
+static void
 size_prepared_cb (GdkPixbufLoader *loader, int width, int height, gpointer user_data)
 {
   static const char *const vector[] = {"svg", NULL};
@@ -85,9 +94,7 @@ size_prepared_cb (GdkPixbufLoader *loader, int width, int height, gpointer user_
   Load *load = user_data;
   if (width > 0 && height > 0 && loader_is (loader, vector))
     scale_vector (loader, &width, &height);
-  load->width = width;
-  load->height = height;
-  load->too_large = (int64_t)width * height > load->max_pixels;
+  note_size (load, width, height);
   /* A size of zero makes loaders stop before they allocate. These two would complain to stderr, and
    * only touch memory as pixels come, which is not going to happen. */
   if (load->too_large && !loader_is (loader, lazy))
@@ -114,7 +121,8 @@ fail_loader (Load *load, const GError *cause, GError **error)
 {
   if (load->too_large)
     g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_INPUT,
-                 "%s is too large: %d x %d pixels, but at most %" G_GINT64_FORMAT " are read",
+                 "%s is too large: %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT
+                 " pixels, but at most %" G_GINT64_FORMAT " are read",
                  load->name, load->width, load->height, load->max_pixels);
   else if (g_error_matches (cause, GDK_PIXBUF_ERROR, GDK_PIXBUF_ERROR_INCOMPLETE_ANIMATION))
     return fail_cut_short (load, error);
@@ -123,8 +131,9 @@ fail_loader (Load *load, const GError *cause, GError **error)
                  "%s is not a picture in a format that this system reads", load->name);
   else if (g_error_matches (cause, GDK_PIXBUF_ERROR, GDK_PIXBUF_ERROR_INSUFFICIENT_MEMORY))
     g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_MEMORY,
-                 "Not enough memory to decode %s of %d x %d pixels", load->name, load->width,
-                 load->height);
+                 "Not enough memory to decode %s of %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT
+                 " pixels",
+                 load->name, load->width, load->height);
   else
     g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_FORMAT, "%s: %s", load->name,
                  cause != NULL ? cause->message : "the picture is damaged");
@@ -194,12 +203,24 @@ load_is_painted (Load *load, GdkPixbuf *pixbuf)
   return load->painted >= n_pixels || !loader_is (load->loader, silent);
 }
 
+/* The file that has been held back, now that it is known to be whole. */
+static gboolean
+load_held (Load *load, GError **error)
+{
+  uint32_t width, height;
+  if (allava_image_size_read (load->held->data, load->held->len, &width, &height))
+    note_size (load, width, height);
+  if (load->too_large)
+    return fail_loader (load, NULL, error);
+  return load_write (load, load->held->data, load->held->len, error);
+}
+
 static gboolean
 load_finish (Load *load, GError **error)
 {
   if (allava_image_scan_is_cut_short (&load->scan))
     return fail_cut_short (load, error);
-  if (load->held->len > 0 && !load_write (load, load->held->data, load->held->len, error))
+  if (load->held->len > 0 && !load_held (load, error))
     return FALSE;
 
   g_autoptr (GError) cause = NULL;
@@ -207,6 +228,9 @@ load_finish (Load *load, GError **error)
     return fail_loader (load, cause, error);
   GdkPixbuf *pixbuf = gdk_pixbuf_loader_get_pixbuf (load->loader);
   if (pixbuf == NULL)
+    return fail_loader (load, NULL, error);
+  note_size (load, gdk_pixbuf_get_width (pixbuf), gdk_pixbuf_get_height (pixbuf));
+  if (load->too_large) /* XPM's loader does not announce the size */
     return fail_loader (load, NULL, error);
   return load_is_painted (load, pixbuf) || fail_cut_short (load, error);
 }

@@ -152,6 +152,10 @@ test_too_large (void)
                   " is too large: 20000 x 20000 pixels, but at most 268435456 are read");
   assert_refused ("huge-50000x40000.jpg", ALLAVA_ERROR_INPUT,
                   " is too large: 50000 x 40000 pixels, but at most 268435456 are read");
+  assert_refused ("huge-16777216x200.webp", ALLAVA_ERROR_INPUT,
+                  " is too large: 16777216 x 200 pixels, but at most 268435456 are read");
+  assert_refused ("huge-20000x30000.avif", ALLAVA_ERROR_INPUT,
+                  " is too large: 20000 x 30000 pixels, but at most 268435456 are read");
 }
 
 /* Whichever loader reads it, the limit holds; as large as the limit is not too large. */
@@ -166,7 +170,9 @@ test_limit (gconstpointer user_data)
     return;
   g_assert_error (error, ALLAVA_ERROR, ALLAVA_ERROR_INPUT);
   g_clear_error (&error);
-  g_autoptr (AllavaImageFile) file = load_bytes (bytes, name, 24 * 16, &error);
+  /* HEVC codes larger blocks and crops them. */
+  int64_t enough = g_str_has_suffix (name, ".heic") ? 64 * 64 : 24 * 16;
+  g_autoptr (AllavaImageFile) file = load_bytes (bytes, name, enough, &error);
   g_assert_no_error (error);
   g_assert_nonnull (file);
 }
@@ -178,7 +184,7 @@ test_cut_short (gconstpointer user_data)
   const char *name = user_data;
   g_autoptr (GBytes) whole = image_bytes (name);
   g_autoptr (GError) whole_error = NULL;
-  g_autoptr (AllavaImageFile) file = load_bytes (whole, name, 24 * 16, &whole_error);
+  g_autoptr (AllavaImageFile) file = load_bytes (whole, name, 64 * 64, &whole_error);
   if (skip_if_unreadable (name, whole_error))
     return;
   g_assert_no_error (whole_error);
@@ -187,7 +193,7 @@ test_cut_short (gconstpointer user_data)
   for (int percent = 5; percent < 96; percent += 5) {
     g_autoptr (GBytes) part = g_bytes_new_from_bytes (whole, 0, length * percent / 100);
     g_autoptr (GError) error = NULL;
-    g_assert_null (load_bytes (part, name, 24 * 16, &error));
+    g_assert_null (load_bytes (part, name, 64 * 64, &error));
     g_assert_cmpuint (error->domain, ==, ALLAVA_ERROR);
     g_assert_nonnull (strstr (error->message, name));
   }
@@ -293,10 +299,10 @@ main (int argc, char *argv[])
   g_test_add_func ("/image-file/not-pictures", test_not_pictures);
   g_test_add_func ("/image-file/too-large", test_too_large);
   static const char *const formats[] = {
-      "rgb8.png",      "interlaced.png", "baseline.jpg",  "progressive.jpg",  "rgb.bmp",
-      "rle.bmp",       "rgb.ppm",        "rgb.tga",       "lzw.tiff",         "bilevel.tiff",
-      "still.gif",     "animated.gif",   "lossless.webp", "lossy-alpha.webp", "animated.webp",
-      "lossless.heic", "lossless.avif",
+      "rgb8.png",      "interlaced.png", "baseline.jpg",  "progressive.jpg", "rgb.bmp",
+      "rle.bmp",       "rgb.ppm",        "rgb.tga",       "palette.xpm",     "lzw.tiff",
+      "bilevel.tiff",  "still.gif",      "animated.gif",  "lossless.webp",   "lossy-alpha.webp",
+      "animated.webp", "lossless.heic",  "lossless.avif",
   };
   for (size_t i = 0; i < G_N_ELEMENTS (formats); i++) {
     g_autofree char *limit = g_strconcat ("/image-file/limit/", formats[i], NULL);

@@ -140,6 +140,8 @@ def make_others():
     case("rgb.bmp")
     run("convert", "palette.png", "-alpha", "off", "-type", "palette", "-compress", "RLE", "BMP3:rle.bmp")
     case("rle.bmp")
+    run("convert", "palette.png", "palette.xpm")
+    case("palette.xpm")
     base.save(HERE / "rgb.ppm")
     case("rgb.ppm")
     base.save(HERE / "rgb.tga")
@@ -204,6 +206,14 @@ def make_bad():
     at = jpeg.index(b"\xff\xc0")
     jpeg[at + 5 : at + 9] = struct.pack(">HH", 40000, 50000)
     (HERE / "huge-50000x40000.jpg").write_bytes(jpeg)
+    webp = bytearray((HERE / "lossy-alpha.webp").read_bytes())
+    assert webp[12:16] == b"VP8X"
+    webp[24:30] = (16777215).to_bytes(3, "little") + (199).to_bytes(3, "little")
+    (HERE / "huge-16777216x200.webp").write_bytes(webp)
+    avif = bytearray((HERE / "lossless.avif").read_bytes())
+    at = avif.index(b"ispe")
+    avif[at + 8 : at + 16] = struct.pack(">II", 20000, 30000)
+    (HERE / "huge-20000x30000.avif").write_bytes(avif)
 
 
 def main():
