@@ -44,13 +44,18 @@ GQuark allava_error_quark (void);
  *   BF16  weights in bf16; activations are rounded to bf16 in prefill where the CPU multiplies
  *         bf16 (AVX512-BF16); KV cache f16. About twice as fast as F32 in prefill there.
  *   F16   weights in f16, activations f32, KV cache f16.
+ *   Q8    the decoder's matrices in 8.5 bits a weight, the rest of them in 16; KV cache f16.
+ *   Q4    the decoder's matrices in 4.5 bits a weight, lm_head as Q8, the rest in 16; KV cache f16.
  *
- * A checkpoint stored in the dtype asked for is used as it lies in the file, without a copy. */
+ * A checkpoint stored in the dtype asked for is used as it lies in the file, without a copy. One
+ * that is quantised can be loaded as it is alone; AUTO does so. */
 typedef enum {
   ALLAVA_DTYPE_AUTO,
   ALLAVA_DTYPE_F32,
   ALLAVA_DTYPE_BF16,
   ALLAVA_DTYPE_F16,
+  ALLAVA_DTYPE_Q8,
+  ALLAVA_DTYPE_Q4,
 } AllavaDtype;
 
 /* Static name ("auto", "f32", ...) and its inverse; the latter returns FALSE for an unknown name.

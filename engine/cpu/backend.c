@@ -1,5 +1,6 @@
 /* backend.c - loads weights for the CPU and holds its sessions. */
 #include "cpu-model.h"
+#include "quant.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -244,6 +245,12 @@ cpu_load (const AllavaConfig *config,
           GError **error)
 {
   AllavaIsa isa = allava_isa_detect ();
+  if (allava_dtype_is_quantized (options->dtype)) {
+    g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_UNSUPPORTED,
+                 "the CPU cannot keep weights as %s yet; use auto, f32, bf16 or f16",
+                 allava_dtype_to_string (options->dtype));
+    return NULL;
+  }
   if (isa == ALLAVA_ISA_NONE) {
     g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_DEVICE,
                  "this processor lacks AVX2, which Allava needs");
