@@ -38,7 +38,8 @@ GQuark allava_error_quark (void);
 /* What a matrix is kept in, and with it how exact the arithmetic is. Norms, softmax, residuals and
  * accumulators are always f32.
  *
- *   AUTO  F32.
+ *   AUTO  the first of F32, BF16 (F16 where the file is) and the narrower ones that fits the
+ *         device's free memory together with the KV cache.
  *   F32   lossless: weights stay in the file's own dtype and are widened as they are used,
  *         activations and KV cache are f32.
  *   BF16  weights in bf16; activations are rounded to bf16 in prefill where the CPU multiplies
@@ -146,10 +147,13 @@ typedef struct {
   size_t weight_bytes;          /* of all tensors in use, as kept in memory */
   size_t bytes_per_token;       /* weights read to decode one token */
   size_t kv_bytes_per_position; /* of one session */
+  size_t needed_bytes;          /* weights, one session's KV cache, intermediate results */
+  size_t free_bytes;            /* of the device's memory, before loading; SIZE_MAX: unknown */
 } AllavaModelInfo;
 
 /* Loads the Hugging Face folder DIR. Weights are mapped, not copied, where their dtype is the one
- * in use. Errors: FILE, FORMAT, UNSUPPORTED, MEMORY, DEVICE, G_IO_ERROR_CANCELLED. */
+ * in use. A model that does not fit the free memory is refused before it is read. Errors: FILE,
+ * FORMAT, UNSUPPORTED, MEMORY, DEVICE, G_IO_ERROR_CANCELLED. */
 AllavaModel *allava_model_load (const char *dir, const AllavaModelOptions *options, GError **error);
 AllavaModel *allava_model_ref (AllavaModel *model);
 void allava_model_unref (AllavaModel *model);
@@ -237,6 +241,7 @@ typedef struct {
   int dropped_turns;    /* oldest turns left out because the context is short */
   int positions_left;   /* after the answer */
   double vision_ms;     /* vision tower and projector; 0 when all features were cached */
+  double projector_ms;  /* the projector's part of that */
   double prefill_ms;    /* prompt to first logits */
   double decode_ms;     /* from the first logits to the end */
 } AllavaGenerateResult;

@@ -25,7 +25,14 @@ typedef struct {
 typedef struct {
   const char *name;
 
-  /* CONFIG and the mapped WEIGHTS outlive the model. Fills the device's part of INFO. */
+  /* What the device's memory still holds, bytes, and what a model kept in DTYPE (never AUTO) takes
+   * of it: weights, those used where they lie in the file included, one session's KV cache and
+   * intermediate results. SIZE_MAX: load() will refuse that dtype. */
+  size_t (*read_free) (const AllavaModelOptions *options);
+  size_t (*measure) (const AllavaConfig *config, const AllavaWeights *weights, AllavaDtype dtype);
+
+  /* CONFIG and the mapped WEIGHTS outlive the model; OPTIONS' dtype is not AUTO. Fills the device's
+   * part of INFO. */
   gpointer (*load) (const AllavaConfig *config,
                     const AllavaWeights *weights,
                     const AllavaModelOptions *options,
@@ -39,12 +46,13 @@ typedef struct {
   void (*session_free) (gpointer session);
 
   /* Vision tower and projector: PIXEL_VALUES [3, S, S] to features [P, H]. INDEX is the picture's
-   * number in tensor names. */
+   * number in tensor names. Adds the projector's milliseconds to *PROJECTOR_MS. */
   gpointer (*encode) (gpointer session,
                       const float *pixel_values,
                       int index,
                       const AllavaTrace *trace,
                       GCancellable *cancellable,
+                      double *projector_ms,
                       GError **error);
   void (*features_free) (gpointer features);
 

@@ -1,6 +1,7 @@
 #include "model.h"
 
 #include "json.h"
+#include "memory.h"
 #include "prompt.h"
 
 #include <string.h>
@@ -126,7 +127,7 @@ load_preprocess (AllavaModel *model, const char *vision_tower, GError **error)
 }
 
 static gboolean
-load_weights (AllavaModel *model, const AllavaModelOptions *options, GError **error)
+map_weights (AllavaModel *model, const AllavaModelOptions *options, GError **error)
 {
   model->set = allava_safetensors_open_dir (model->dir, error);
   if (model->set == NULL)
@@ -136,9 +137,7 @@ load_weights (AllavaModel *model, const AllavaModelOptions *options, GError **er
     if (model->tower == NULL)
       return FALSE;
   }
-  return allava_weights_bind (&model->weights, &model->config, model->set, model->tower, error) &&
-         allava_safetensors_warm (model->set, options->progress, options->progress_data,
-                                  options->cancellable, error);
+  return allava_weights_bind (&model->weights, &model->config, model->set, model->tower, error);
 }
 
 static gboolean
@@ -179,6 +178,53 @@ fill_info (AllavaModel *model)
   info->n_parameters = model->weights.n_parameters;
 }
 
+/* Puts the dtype to use into OPTIONS: the one asked for, or the widest that fits. */
+static gboolean
+choose_dtype (AllavaModel *model, AllavaModelOptions *options, GError **error)
+{
+  AllavaModelInfo *info = &model->info;
+  const AllavaDtype dtypes[] = {
+      options->dtype, /* AUTO: none */
+      ALLAVA_DTYPE_F32,
+      info->stored_dtype == ALLAVA_DTYPE_F16 ? ALLAVA_DTYPE_F16 : ALLAVA_DTYPE_BF16,
+      ALLAVA_DTYPE_Q8,
+      ALLAVA_DTYPE_Q4,
+  };
+  AllavaFootprint footprints[G_N_ELEMENTS (dtypes)];
+  int n = 0;
+  for (size_t i = options->dtype == ALLAVA_DTYPE_AUTO; i < G_N_ELEMENTS (dtypes); i++) {
+    size_t bytes = model->backend->measure (&model->config, &model->weights, dtypes[i]);
+    if (bytes == SIZE_MAX && dtypes[i] == options->dtype)
+      return TRUE; /* load() says why not */
+    if (bytes != SIZE_MAX && (n == 0 || bytes < footprints[n - 1].bytes))
+      footprints[n++] = (AllavaFootprint){dtypes[i], bytes};
+  }
+  info->free_bytes = model->backend->read_free (options);
+  int chosen = allava_memory_choose (footprints, n, options->dtype != ALLAVA_DTYPE_AUTO,
+                                     info->free_bytes, info->name, error);
+  if (chosen < 0)
+    return FALSE;
+  options->dtype = footprints[chosen].dtype;
+  info->needed_bytes = footprints[chosen].bytes;
+  return TRUE;
+}
+
+static gboolean
+load_weights (AllavaModel *model, const AllavaModelOptions *options, GError **error)
+{
+  AllavaModelOptions resolved = *options;
+  if (!map_weights (model, options, error))
+    return FALSE;
+  fill_info (model);
+  if (!choose_dtype (model, &resolved, error) ||
+      !allava_safetensors_warm (model->set, options->progress, options->progress_data,
+                                options->cancellable, error))
+    return FALSE;
+  model->backend_model =
+      model->backend->load (&model->config, &model->weights, &resolved, &model->info, error);
+  return model->backend_model != NULL;
+}
+
 AllavaModel *
 allava_model_load (const char *dir, const AllavaModelOptions *options, GError **error)
 {
@@ -194,10 +240,7 @@ allava_model_load (const char *dir, const AllavaModelOptions *options, GError **
       !load_text (model, error) || !load_preprocess (model, options->vision_tower, error) ||
       !load_weights (model, options, error))
     return NULL;
-  fill_info (model);
-  model->backend_model =
-      model->backend->load (&model->config, &model->weights, options, &model->info, error);
-  return model->backend_model != NULL ? g_steal_pointer (&model) : NULL;
+  return g_steal_pointer (&model);
 }
 
 AllavaModel *

@@ -113,6 +113,7 @@ encode (AllavaSession *session,
         int index,
         const AllavaTrace *trace,
         GCancellable *cancellable,
+        double *projector_ms,
         GError **error)
 {
   const AllavaPreprocess *preprocess = &session->model->preprocess;
@@ -129,7 +130,7 @@ encode (AllavaSession *session,
     trace->func (name, values, 3, (size_t[]){3, size, size}, trace->data);
   }
   return session->model->backend->encode (session->backend, values, index, trace, cancellable,
-                                          error);
+                                          projector_ms, error);
 }
 
 /* The features of PICTURE, computed unless the session has them. */
@@ -137,12 +138,13 @@ static Features *
 get_features (AllavaSession *session,
               AllavaPicture *picture,
               GCancellable *cancellable,
+              double *projector_ms,
               GError **error)
 {
   Features *features = find_features (session, allava_picture_get_sha256 (picture));
   if (features != NULL)
     return features;
-  gpointer data = encode (session, picture, 0, NULL, cancellable, error);
+  gpointer data = encode (session, picture, 0, NULL, cancellable, projector_ms, error);
   if (data == NULL)
     return NULL;
   features = g_new0 (Features, 1);
@@ -161,6 +163,7 @@ lay_out (AllavaLayout *layout,
          AllavaSession *session,
          const AllavaPrompt *prompt,
          GCancellable *cancellable,
+         double *projector_ms,
          GError **error)
 {
   uint64_t before = session->clock;
@@ -171,7 +174,7 @@ lay_out (AllavaLayout *layout,
       allava_layout_add_id (layout, item->id);
       continue;
     }
-    Features *features = get_features (session, item->picture, cancellable, error);
+    Features *features = get_features (session, item->picture, cancellable, projector_ms, error);
     if (features == NULL)
       return FALSE;
     allava_layout_add_image (layout, features->data, features->number,
@@ -331,8 +334,10 @@ generate (Generation *generation, const AllavaPrompt *prompt, GError **error)
   AllavaLayout layout;
   int64_t start = g_get_monotonic_time ();
   int32_t n_features = session->n_features;
-  gboolean ok = lay_out (&layout, session, prompt, generation->options->cancellable, error);
-  generation->result->vision_ms = session->n_features != n_features ? ms_since (start) : 0;
+  AllavaGenerateResult *result = generation->result;
+  gboolean ok = lay_out (&layout, session, prompt, generation->options->cancellable,
+                         &result->projector_ms, error);
+  result->vision_ms = session->n_features != n_features ? ms_since (start) : 0;
   ok = ok && answer (generation, &layout, error);
   allava_layout_clear (&layout);
   return ok;
@@ -389,13 +394,14 @@ trace_images (AllavaSession *session,
               GError **error)
 {
   int index = 0;
+  double projector_ms = 0;
   for (guint i = 0; i < prompt->items->len; i++) {
     const AllavaPromptItem *item = &g_array_index (prompt->items, AllavaPromptItem, i);
     if (item->picture == NULL) {
       allava_layout_add_id (layout, item->id);
       continue;
     }
-    gpointer data = encode (session, item->picture, index++, trace, NULL, error);
+    gpointer data = encode (session, item->picture, index++, trace, NULL, &projector_ms, error);
     if (data == NULL)
       return FALSE;
     g_ptr_array_add (owned, data);

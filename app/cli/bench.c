@@ -1,5 +1,6 @@
 #include "cli.h"
 
+#include <gdk-pixbuf/gdk-pixbuf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,61 +9,71 @@
 
 #define WIDTH 640
 #define HEIGHT 480
-#define PROMPT_TOKENS 32
 
 static const CliUsage usage = {
     .command = "bench",
-    .summary =
-        "Measures a model's speed and memory with a drawn picture and a prompt of 32 tokens.",
+    .summary = "Measures a model's speed and memory with a drawn picture and a prompt.",
     .examples =
-        "Prints a table on a terminal, a JSON object otherwise: load_ms; image_ms (resizing, "
-        "vision\n"
-        "tower and projector), vision_ms (the latter two); prefill_ms and prefill_tokens;\n"
-        "first_token_ms (from decoded picture to first token); decode_tokens_per_s;\n"
-        "bytes_per_token (weights read for each); bandwidth_gb_s (of the device, measured now);\n"
-        "bandwidth_fraction (bytes_per_token * decode_tokens_per_s of that); peak_rss_mb;\n"
-        "peak_device_mb; device; dtype; threads. Times are medians of --repeat runs.\n"
+        "Prints a table on a terminal, a JSON object otherwise: load_ms; image_ms, whose parts "
+        "are\n"
+        "image_decode_ms (the file), preprocess_ms (resizing), tower_ms and projector_ms;\n"
+        "vision_ms (the latter two); prefill_ms and prefill_tokens; first_token_ms (all of "
+        "these);\n"
+        "decode_tokens_per_s; bytes_per_token (weights read for each); bandwidth_gb_s (of the\n"
+        "device, measured now); bandwidth_fraction (bytes_per_token * decode_tokens_per_s of\n"
+        "that); peak_rss_mb; peak_device_mb; device; dtype; threads. Times are medians of\n"
+        "--repeat runs.\n"
         "\n"
-        "Example:\n"
-        "  allava-cli bench --model ~/models/ALLaVA-3B-Longer --dtype bf16 --threads 8\n",
+        "Examples:\n"
+        "  allava-cli bench --model ~/models/ALLaVA-3B-Longer --dtype bf16 --threads 8\n"
+        "  allava-cli bench --no-image --prompt-tokens 1000\n",
 };
 
 enum {
-  IMAGE_MS,
-  VISION_MS,
+  IMAGE_DECODE_MS,
+  PREPROCESS_MS,
+  TOWER_MS,
+  PROJECTOR_MS,
   PREFILL_MS,
-  FIRST_TOKEN_MS,
-  TOKENS_PER_S,
+  N_PARTS, /* of the time to the first token */
+  TOKENS_PER_S = N_PARTS,
   BANDWIDTH, /* bytes per second, around the decoding */
   FRACTION,
   N_FIGURES,
 };
 
 typedef struct {
+  int prompt_tokens;
   int new_tokens;
   int repeat;
+  GBytes *jpeg;               /* the picture's file; NULL: none is asked about */
   double *figures[N_FIGURES]; /* [repeat] */
   int prefill_tokens;
   int decoded_tokens;
   double peak_rss; /* bytes */
 } Bench;
 
-static AllavaPicture *
-draw_picture (Cli *cli, GError **error)
+/* A picture of fine detail, as a JPEG file. */
+static GBytes *
+draw_picture (GError **error)
 {
-  g_autofree uint8_t *data = g_malloc (WIDTH * HEIGHT * 3);
-  uint8_t *at = data;
+  g_autoptr (GdkPixbuf) pixbuf = gdk_pixbuf_new (GDK_COLORSPACE_RGB, FALSE, 8, WIDTH, HEIGHT);
+  uint8_t *pixels = gdk_pixbuf_get_pixels (pixbuf);
   for (uint32_t y = 0; y < HEIGHT; y++)
     for (uint32_t x = 0; x < WIDTH; x++)
       for (uint32_t c = 0; c < 3; c++)
-        *at++ = (x * 7 + y * 13 + c * 101) ^ ((x * y) >> 3) ^ (x * x * 3 + y * 5 * c);
-  AllavaPixels pixels = {data, WIDTH, HEIGHT, WIDTH * 3};
-  return allava_picture_new (cli->model, &pixels, error);
+        pixels[y * gdk_pixbuf_get_rowstride (pixbuf) + x * 3 + c] =
+            (x * 7 + y * 13 + c * 101) ^ ((x * y) >> 3) ^ (x * x * 3 + y * 5 * c);
+  char *data;
+  gsize length;
+  if (!gdk_pixbuf_save_to_buffer (pixbuf, &data, &length, "jpeg", error, "quality", "90", NULL))
+    return NULL;
+  return g_bytes_new_take (data, length);
 }
 
-/* Words until they are PROMPT_TOKENS tokens or, where a word has several, a few more. */
+/* Words until they are as many tokens or, where a word has several, a few more. */
 static char *
-dup_prompt (Cli *cli, GError **error)
+dup_prompt (Cli *cli, size_t n_tokens, GError **error)
 {
   AllavaTokenizer *tokenizer = allava_model_get_tokenizer (cli->model);
   g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (int32_t));
@@ -72,9 +83,10 @@ dup_prompt (Cli *cli, GError **error)
     if (!allava_tokenizer_encode (tokenizer, text->str, text->len, ALLAVA_TOKENIZE_TEXT, ids,
                                   error))
       return NULL;
-    if (ids->len >= PROMPT_TOKENS)
+    if (ids->len >= n_tokens)
       return g_string_free (g_steal_pointer (&text), FALSE);
-    g_string_append (text, " is this");
+    for (size_t i = 0; i <= (n_tokens - ids->len) / 8; i++)
+      g_string_append (text, " is");
   }
 }
 
@@ -100,19 +112,51 @@ measure_bandwidth (Cli *cli, Bench *bench)
   return bandwidth;
 }
 
+static AllavaPicture *
+load_picture (Cli *cli, Bench *bench, int run, GError **error)
+{
+  int64_t start = g_get_monotonic_time ();
+  g_autoptr (GInputStream) stream = g_memory_input_stream_new_from_bytes (bench->jpeg);
+  g_autoptr (AllavaImageFile) file =
+      allava_image_file_load_stream (stream, "the drawn picture", cli->alpha,
+                                     ALLAVA_IMAGE_FILE_MAX_PIXELS, cli->cancellable, error);
+  if (file == NULL)
+    return NULL;
+  bench->figures[IMAGE_DECODE_MS][run] = cli_milliseconds_since (start);
+  start = g_get_monotonic_time ();
+  AllavaPicture *picture =
+      allava_picture_new (cli->model, allava_image_file_get_pixels (file), error);
+  bench->figures[PREPROCESS_MS][run] = cli_milliseconds_since (start);
+  return picture;
+}
+
+static void
+note_result (Cli *cli, Bench *bench, int run, const AllavaGenerateResult *result, double bandwidth)
+{
+  bench->prefill_tokens = result->prompt_positions;
+  bench->decoded_tokens = result->tokens->len;
+  bench->figures[TOWER_MS][run] = result->vision_ms - result->projector_ms;
+  bench->figures[PROJECTOR_MS][run] = result->projector_ms;
+  bench->figures[PREFILL_MS][run] = result->prefill_ms;
+  /* The first token comes from the prefill. */
+  double tokens_per_s = (bench->decoded_tokens - 1) / (result->decode_ms / 1e3);
+  size_t bytes_per_token = allava_model_get_info (cli->model)->bytes_per_token;
+  bench->figures[TOKENS_PER_S][run] = tokens_per_s;
+  bench->figures[BANDWIDTH][run] = bandwidth;
+  bench->figures[FRACTION][run] = tokens_per_s * bytes_per_token / bandwidth;
+}
+
 static gboolean
 measure_once (Cli *cli, Bench *bench, const char *prompt, int run, GError **error)
 {
   g_autoptr (AllavaSession) session = allava_session_new (cli->model, error);
   if (session == NULL)
     return FALSE;
-  int64_t start = g_get_monotonic_time ();
-  g_autoptr (AllavaPicture) picture = draw_picture (cli, error);
-  if (picture == NULL)
+  g_autoptr (AllavaPicture) picture = NULL;
+  if (bench->jpeg != NULL && (picture = load_picture (cli, bench, run, error)) == NULL)
     return FALSE;
-  double picture_ms = cli_milliseconds_since (start);
 
-  AllavaTurn turn = {ALLAVA_ROLE_USER, prompt, &picture, 1};
+  AllavaTurn turn = {ALLAVA_ROLE_USER, prompt, &picture, picture != NULL ? 1 : 0};
   AllavaGenerateOptions options = cli->generate;
   options.max_new_tokens = options.min_new_tokens = bench->new_tokens;
   options.cancellable = cli->cancellable;
@@ -121,23 +165,10 @@ measure_once (Cli *cli, Bench *bench, const char *prompt, int run, GError **erro
   double before = measure_bandwidth (cli, bench);
   if (!allava_session_generate (session, &turn, 1, &options, NULL, NULL, &result, error))
     return FALSE;
-  double bandwidth = (before + measure_bandwidth (cli, bench)) / 2;
+  note_result (cli, bench, run, &result, (before + measure_bandwidth (cli, bench)) / 2);
   gboolean cancelled = result.finish == ALLAVA_FINISH_CANCELLED;
   if (cancelled)
     g_cancellable_set_error_if_cancelled (cli->cancellable, error);
-
-  bench->prefill_tokens = result.prompt_positions;
-  bench->decoded_tokens = result.tokens->len;
-  bench->figures[IMAGE_MS][run] = picture_ms + result.vision_ms;
-  bench->figures[VISION_MS][run] = result.vision_ms;
-  bench->figures[PREFILL_MS][run] = result.prefill_ms;
-  bench->figures[FIRST_TOKEN_MS][run] = picture_ms + result.vision_ms + result.prefill_ms;
-  /* The first token comes from the prefill. */
-  double tokens_per_s = (bench->decoded_tokens - 1) / (result.decode_ms / 1e3);
-  size_t bytes_per_token = allava_model_get_info (cli->model)->bytes_per_token;
-  bench->figures[TOKENS_PER_S][run] = tokens_per_s;
-  bench->figures[BANDWIDTH][run] = bandwidth;
-  bench->figures[FRACTION][run] = tokens_per_s * bytes_per_token / bandwidth;
   allava_generate_result_clear (&result);
   return !cancelled;
 }
@@ -161,7 +192,7 @@ measure (Cli *cli, Bench *bench, GError **error)
 {
   if (cli_get_model (cli, error) == NULL)
     return FALSE;
-  g_autofree char *prompt = dup_prompt (cli, error);
+  g_autofree char *prompt = dup_prompt (cli, bench->prompt_tokens, error);
   if (prompt == NULL)
     return FALSE;
   for (int run = 0; run < bench->repeat; run++)
@@ -174,17 +205,20 @@ measure (Cli *cli, Bench *bench, GError **error)
 
 typedef struct {
   double figures[N_FIGURES];
+  double vision_ms, image_ms, first_token_ms;
   double peak_rss_mb;
 } Summary;
 
 static Summary
-summarize (Cli *cli, const Bench *bench)
+summarize (const Bench *bench)
 {
-  Summary summary = {
-      .peak_rss_mb = bench->peak_rss / 1e6,
-  };
+  Summary summary = {.peak_rss_mb = bench->peak_rss / 1e6};
+  const double *figures = summary.figures;
   for (int i = 0; i < N_FIGURES; i++)
     summary.figures[i] = median (bench->figures[i], bench->repeat);
+  summary.vision_ms = figures[TOWER_MS] + figures[PROJECTOR_MS];
+  summary.image_ms = figures[IMAGE_DECODE_MS] + figures[PREPROCESS_MS] + summary.vision_ms;
+  summary.first_token_ms = summary.image_ms + figures[PREFILL_MS];
   return summary;
 }
 
@@ -192,17 +226,22 @@ static void
 print_json (Cli *cli, const Bench *bench, const Summary *summary)
 {
   const AllavaModelInfo *info = allava_model_get_info (cli->model);
+  const double *figures = summary->figures;
   g_autoptr (GString) json = g_string_new (NULL);
   cli_json_number (json, "load_ms", cli->load_ms, 3);
-  cli_json_number (json, "image_ms", summary->figures[IMAGE_MS], 3);
-  cli_json_number (json, "vision_ms", summary->figures[VISION_MS], 3);
-  cli_json_number (json, "prefill_ms", summary->figures[PREFILL_MS], 3);
+  cli_json_number (json, "image_ms", summary->image_ms, 3);
+  cli_json_number (json, "image_decode_ms", figures[IMAGE_DECODE_MS], 3);
+  cli_json_number (json, "preprocess_ms", figures[PREPROCESS_MS], 3);
+  cli_json_number (json, "vision_ms", summary->vision_ms, 3);
+  cli_json_number (json, "tower_ms", figures[TOWER_MS], 3);
+  cli_json_number (json, "projector_ms", figures[PROJECTOR_MS], 3);
+  cli_json_number (json, "prefill_ms", figures[PREFILL_MS], 3);
   cli_json_int (json, "prefill_tokens", bench->prefill_tokens);
-  cli_json_number (json, "first_token_ms", summary->figures[FIRST_TOKEN_MS], 3);
-  cli_json_number (json, "decode_tokens_per_s", summary->figures[TOKENS_PER_S], 3);
+  cli_json_number (json, "first_token_ms", summary->first_token_ms, 3);
+  cli_json_number (json, "decode_tokens_per_s", figures[TOKENS_PER_S], 3);
   cli_json_int (json, "bytes_per_token", info->bytes_per_token);
-  cli_json_number (json, "bandwidth_gb_s", summary->figures[BANDWIDTH] / 1e9, 3);
-  cli_json_number (json, "bandwidth_fraction", summary->figures[FRACTION], 4);
+  cli_json_number (json, "bandwidth_gb_s", figures[BANDWIDTH] / 1e9, 3);
+  cli_json_number (json, "bandwidth_fraction", figures[FRACTION], 4);
   cli_json_number (json, "peak_rss_mb", summary->peak_rss_mb, 1);
   cli_json_number (json, "peak_device_mb", 0, 1); /* the CPU backend has no memory of its own */
   cli_json_string (json, "device", info->device);
@@ -223,12 +262,16 @@ print_table (Cli *cli, const Bench *bench, const Summary *summary)
                           info->instruction_set, allava_dtype_to_string (info->dtype),
                           info->threads, info->threads == 1 ? "" : "s");
   g_string_append_printf (table, "load          %10.1f ms\n", cli->load_ms);
-  g_string_append_printf (table, "image         %10.1f ms   vision tower and projector %.1f ms\n",
-                          figures[IMAGE_MS], figures[VISION_MS]);
+  if (bench->jpeg != NULL)
+    g_string_append_printf (table,
+                            "image         %10.1f ms   decoding %.1f, resizing %.1f, vision tower "
+                            "%.1f, projector %.1f\n",
+                            summary->image_ms, figures[IMAGE_DECODE_MS], figures[PREPROCESS_MS],
+                            figures[TOWER_MS], figures[PROJECTOR_MS]);
   g_string_append_printf (table, "prefill       %10.1f ms   %d positions, %.1f a second\n",
                           figures[PREFILL_MS], bench->prefill_tokens,
                           bench->prefill_tokens / figures[PREFILL_MS] * 1e3);
-  g_string_append_printf (table, "first token   %10.1f ms\n", figures[FIRST_TOKEN_MS]);
+  g_string_append_printf (table, "first token   %10.1f ms\n", summary->first_token_ms);
   g_string_append_printf (table, "decode        %10.2f tokens/s over %d tokens\n",
                           figures[TOKENS_PER_S], bench->decoded_tokens);
   g_string_append_printf (table, "bandwidth     %10.1f GB/s   %.1f MB a token, %.0f %% in use\n",
@@ -243,10 +286,10 @@ run (Cli *cli, Bench *bench, gboolean json)
 {
   GError *error = NULL;
   for (int i = 0; i < N_FIGURES; i++)
-    bench->figures[i] = g_new (double, bench->repeat);
+    bench->figures[i] = g_new0 (double, bench->repeat);
   int status = measure (cli, bench, &error) ? CLI_OK : cli_fail (error);
   if (status == CLI_OK) {
-    Summary summary = summarize (cli, bench);
+    Summary summary = summarize (bench);
     (json ? print_json : print_table) (cli, bench, &summary);
   }
   for (int i = 0; i < N_FIGURES; i++)
@@ -257,10 +300,13 @@ run (Cli *cli, Bench *bench, gboolean json)
 int
 cli_bench (Cli *cli, char **args)
 {
-  Bench bench = {.new_tokens = 64, .repeat = 1};
-  gboolean json = FALSE;
-  char *new_tokens = NULL, *repeat = NULL;
+  Bench bench = {.prompt_tokens = 32, .new_tokens = 64, .repeat = 1};
+  gboolean json = FALSE, no_image = FALSE;
+  char *prompt_tokens = NULL, *new_tokens = NULL, *repeat = NULL;
   const GOptionEntry entries[] = {
+      {"prompt-tokens", 'p', 0, G_OPTION_ARG_STRING, &prompt_tokens,
+       "Tokens of the prompt's text (default 32)", "N"},
+      {"no-image", 0, 0, G_OPTION_ARG_NONE, &no_image, "Ask about no picture", NULL},
       {"new-tokens", 'n', 0, G_OPTION_ARG_STRING, &new_tokens, "Tokens to decode (default 64)",
        "N"},
       {"repeat", 'r', 0, G_OPTION_ARG_STRING, &repeat, "Runs to take the median of (default 1)",
@@ -270,15 +316,22 @@ cli_bench (Cli *cli, char **args)
   };
   int status;
   gboolean parsed = cli_parse (cli, &usage, entries, &args, &status);
+  g_autofree char *prompt_tokens_text = prompt_tokens;
   g_autofree char *new_tokens_text = new_tokens;
   g_autofree char *repeat_text = repeat;
   if (!parsed)
     return status;
-  if (!cli_parse_int ("--new-tokens", new_tokens, 2, 1000000, &bench.new_tokens) ||
+  if (!cli_parse_int ("--prompt-tokens", prompt_tokens, 1, 100000, &bench.prompt_tokens) ||
+      !cli_parse_int ("--new-tokens", new_tokens, 2, 1000000, &bench.new_tokens) ||
       !cli_parse_int ("--repeat", repeat, 1, 1000, &bench.repeat))
     return CLI_MISUSE;
   if (args[1] != NULL)
     return cli_misuse (&usage, "bench takes no operands");
+  GError *error = NULL;
+  if (!no_image && (bench.jpeg = draw_picture (&error)) == NULL)
+    return cli_fail (error);
   cli->busy = TRUE;
-  return run (cli, &bench, json || !isatty (STDOUT_FILENO));
+  status = run (cli, &bench, json || !isatty (STDOUT_FILENO));
+  g_clear_pointer (&bench.jpeg, g_bytes_unref);
+  return status;
 }

@@ -151,8 +151,8 @@ static gboolean
 chat_add_picture (Chat *chat, GPtrArray *pictures, const char *path)
 {
   GError *error = NULL;
-  double ms = 0;
-  AllavaPicture *picture = cli_load_picture (chat->cli, path, &ms, &error);
+  CliPictureTimes times = {0};
+  AllavaPicture *picture = cli_load_picture (chat->cli, path, &times, &error);
   if (picture == NULL) {
     chat->status = cli_fail (error);
     return FALSE;

@@ -81,12 +81,18 @@ char *cli_dup_model_dir (Cli *cli, GError **error);
 AllavaModel *cli_get_model (Cli *cli, GError **error);
 AllavaSession *cli_get_session (Cli *cli, GError **error);
 
-/* What the model sees of a file; loads the model if need be. Adds the milliseconds of decoding and
- * resizing to *MS. */
-AllavaPicture *cli_load_picture (Cli *cli, const char *path, double *ms, GError **error);
+/* Milliseconds that pictures took before the model saw them. */
+typedef struct {
+  double decode;     /* the file, to pixels */
+  double preprocess; /* these, to the square that the model sees */
+} CliPictureTimes;
+
+/* What the model sees of a file; loads the model if need be. Adds to TIMES. */
+AllavaPicture *
+cli_load_picture (Cli *cli, const char *path, CliPictureTimes *times, GError **error);
 
 /* All of PATHS (may be NULL), as a GPtrArray of AllavaPicture. */
-GPtrArray *cli_load_pictures (Cli *cli, char **paths, double *ms, GError **error);
+GPtrArray *cli_load_pictures (Cli *cli, char **paths, CliPictureTimes *times, GError **error);
 
 /* Answers TURNS; adds the answer to TEXT and, where STREAM is set, prints it as it comes. */
 gboolean cli_answer (Cli *cli,
@@ -132,6 +138,6 @@ void
 cli_json_ids (GString *json, const char *key, const GArray *ids); /* KEY NULL: the array alone */
 void cli_json_result (GString *json,
                       const char *text,
-                      double image_ms,
+                      const CliPictureTimes *times,
                       const AllavaGenerateResult *result);
 void cli_json_print (GString *json);

@@ -12,8 +12,9 @@ static const CliUsage usage = {
     .summary = "Describes each picture. The text appears as it is made.",
     .examples =
         "With --json, each picture gives one line of JSON: path, text, tokens, prompt_tokens,\n"
-        "image_ms (decoding, resizing and looking), prefill_ms, decode_ms, and stop, which is eos\n"
-        "(the model ended), length (--max-new-tokens) or context (no room is left).\n"
+        "image_ms (decoding, resizing and looking, of which image_decode_ms, preprocess_ms,\n"
+        "tower_ms and projector_ms), prefill_ms, decode_ms, and stop, which is eos (the model\n"
+        "ended), length (--max-new-tokens) or context (no room is left).\n"
         "A picture that cannot be read is reported, the others go on, and the exit status is 1.\n"
         "\n"
         "Examples:\n"
@@ -23,18 +24,24 @@ static const CliUsage usage = {
 };
 
 static void
-print_json (const char *path, const char *text, double image_ms, const AllavaGenerateResult *result)
+print_json (const char *path,
+            const char *text,
+            const CliPictureTimes *times,
+            const AllavaGenerateResult *result)
 {
   g_autoptr (GString) json = g_string_new (NULL);
   g_autofree char *name = g_filename_display_name (path);
   cli_json_string (json, "path", name);
-  cli_json_result (json, text, image_ms, result);
+  cli_json_result (json, text, times, result);
   cli_json_print (json);
 }
 
 static int
-answer (
-    Cli *cli, const Describe *describe, const char *path, AllavaPicture *picture, double image_ms)
+answer (Cli *cli,
+        const Describe *describe,
+        const char *path,
+        AllavaPicture *picture,
+        const CliPictureTimes *times)
 {
   if (describe->headings && !describe->json) {
     g_autofree char *name = g_filename_display_name (path);
@@ -51,7 +58,7 @@ answer (
     return cli_fail (error);
   }
   if (describe->json)
-    print_json (path, text->str, image_ms, &result);
+    print_json (path, text->str, times, &result);
   else
     cli_print (describe->headings ? "\n\n" : "\n");
   int status = result.finish == ALLAVA_FINISH_CANCELLED ? CLI_INTERRUPTED : CLI_OK;
@@ -66,10 +73,9 @@ describe_all (Cli *cli, const Describe *describe, char **paths)
   int status = CLI_OK;
   for (; *paths != NULL; paths++) {
     GError *error = NULL;
-    double image_ms = 0;
-    g_autoptr (AllavaPicture) picture = cli_load_picture (cli, *paths, &image_ms, &error);
-    int one =
-        picture == NULL ? cli_fail (error) : answer (cli, describe, *paths, picture, image_ms);
+    CliPictureTimes times = {0};
+    g_autoptr (AllavaPicture) picture = cli_load_picture (cli, *paths, &times, &error);
+    int one = picture == NULL ? cli_fail (error) : answer (cli, describe, *paths, picture, &times);
     gboolean goes_on = picture == NULL && !cli->model_failed;
     if (one != CLI_OK && (one == CLI_INTERRUPTED || !goes_on))
       return one;

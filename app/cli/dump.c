@@ -78,8 +78,8 @@ write_ids (Cli *cli, const Dump *dump, const AllavaTurn *turn, GError **error)
 static gboolean
 write_all (Cli *cli, Dump *dump, GError **error)
 {
-  double ms = 0;
-  g_autoptr (GPtrArray) pictures = cli_load_pictures (cli, dump->images, &ms, error);
+  CliPictureTimes times = {0};
+  g_autoptr (GPtrArray) pictures = cli_load_pictures (cli, dump->images, &times, error);
   if (pictures == NULL)
     return FALSE;
   AllavaSession *session = cli_get_session (cli, error);

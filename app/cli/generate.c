@@ -12,8 +12,8 @@ static const CliUsage usage = {
     .command = "generate",
     .summary = "Answers one prompt about any number of pictures, or none.",
     .examples =
-        "With --json, prints one line of JSON: images, text, tokens, prompt_tokens, image_ms,\n"
-        "prefill_ms, decode_ms, stop (see describe) and token_ids.\n"
+        "With --json, prints one line of JSON: images, token_ids, and otherwise the same as\n"
+        "describe.\n"
         "\n"
         "Examples:\n"
         "  allava-cli generate --image chart.png --prompt 'What is the highest value?'\n"
@@ -25,8 +25,8 @@ static int
 answer (Cli *cli, const Generate *generate, const char *prompt)
 {
   GError *error = NULL;
-  double image_ms = 0;
-  g_autoptr (GPtrArray) pictures = cli_load_pictures (cli, generate->images, &image_ms, &error);
+  CliPictureTimes times = {0};
+  g_autoptr (GPtrArray) pictures = cli_load_pictures (cli, generate->images, &times, &error);
   if (pictures == NULL)
     return cli_fail (error);
   if (pictures->len > 1)
@@ -48,7 +48,7 @@ answer (Cli *cli, const Generate *generate, const char *prompt)
   if (generate->json) {
     g_autoptr (GString) json = g_string_new (NULL);
     cli_json_strings (json, "images", generate->images);
-    cli_json_result (json, text->str, image_ms, &result);
+    cli_json_result (json, text->str, &times, &result);
     cli_json_ids (json, "token_ids", result.tokens);
     cli_json_print (json);
   } else {

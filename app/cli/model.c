@@ -64,6 +64,17 @@ introduce_bundled (Cli *cli)
              "For real pictures give FreedomIntelligence/ALLaVA-3B-Longer with --model.\n");
 }
 
+/* Says what --dtype auto has chosen. */
+static void
+introduce_dtype (Cli *cli)
+{
+  const AllavaModelInfo *info = allava_model_get_info (cli->model);
+  if (cli->dtype == ALLAVA_DTYPE_AUTO && isatty (STDERR_FILENO))
+    fprintf (stderr, "Computing as %s, which takes %.2f of %.1f GB of free memory.\n",
+             allava_dtype_to_string (info->dtype), info->needed_bytes / 1e9,
+             info->free_bytes / 1e9);
+}
+
 AllavaModel *
 cli_get_model (Cli *cli, GError **error)
 {
@@ -89,8 +100,10 @@ cli_get_model (Cli *cli, GError **error)
   cli->load_ms = cli_milliseconds_since (progress.start);
   progress_end (&progress);
   cli->model_failed = cli->model == NULL;
-  if (!cli->model_failed)
+  if (!cli->model_failed) {
     introduce_bundled (cli);
+    introduce_dtype (cli);
+  }
   return cli->model;
 }
 
@@ -105,28 +118,28 @@ cli_get_session (Cli *cli, GError **error)
 /* ---- Pictures -------------------------------------------------------------------------------- */
 
 AllavaPicture *
-cli_load_picture (Cli *cli, const char *path, double *ms, GError **error)
+cli_load_picture (Cli *cli, const char *path, CliPictureTimes *times, GError **error)
 {
   int64_t start = g_get_monotonic_time ();
   g_autoptr (AllavaImageFile) file =
       allava_image_file_load (path, cli->alpha, cli->cancellable, error);
-  *ms += cli_milliseconds_since (start);
+  times->decode += cli_milliseconds_since (start);
   if (file == NULL || cli_get_model (cli, error) == NULL)
     return NULL;
   start = g_get_monotonic_time ();
   AllavaPicture *picture =
       allava_picture_new (cli->model, allava_image_file_get_pixels (file), error);
-  *ms += cli_milliseconds_since (start);
+  times->preprocess += cli_milliseconds_since (start);
   return picture;
 }
 
 GPtrArray *
-cli_load_pictures (Cli *cli, char **paths, double *ms, GError **error)
+cli_load_pictures (Cli *cli, char **paths, CliPictureTimes *times, GError **error)
 {
   g_autoptr (GPtrArray) pictures =
       g_ptr_array_new_with_free_func ((GDestroyNotify)allava_picture_unref);
   for (size_t i = 0; paths != NULL && paths[i] != NULL; i++) {
-    AllavaPicture *picture = cli_load_picture (cli, paths[i], ms, error);
+    AllavaPicture *picture = cli_load_picture (cli, paths[i], times, error);
     if (picture == NULL)
       return NULL;
     g_ptr_array_add (pictures, picture);

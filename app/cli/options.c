@@ -152,7 +152,7 @@ add_common_groups (GOptionContext *context, Cli *cli)
       COMMON ("model", "A model's folder (default: the bundled model)", "DIR"),
       COMMON ("vision-tower", "A CLIP folder, for models that come without one", "DIR"),
       COMMON ("device", "auto, cpu, cuda or cuda:N (default auto)", "DEVICE"),
-      COMMON ("dtype", "Arithmetic: auto, f32, bf16 or f16 (default auto: f32)", "TYPE"),
+      COMMON ("dtype", "Arithmetic: auto, f32, bf16 or f16 (default auto: what fits)", "TYPE"),
       COMMON ("threads", "CPU threads (default: one for each core)", "N"),
       COMMON ("alpha", "Transparent parts of pictures: white or drop (default white)", "HOW"),
       {NULL},

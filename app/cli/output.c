@@ -162,13 +162,17 @@ cli_json_ids (GString *json, const char *key, const GArray *ids)
 void
 cli_json_result (GString *json,
                  const char *text,
-                 double image_ms,
+                 const CliPictureTimes *times,
                  const AllavaGenerateResult *result)
 {
   cli_json_string (json, "text", text);
   cli_json_int (json, "tokens", result->tokens->len);
   cli_json_int (json, "prompt_tokens", result->prompt_positions);
-  cli_json_number (json, "image_ms", image_ms + result->vision_ms, 3);
+  cli_json_number (json, "image_ms", times->decode + times->preprocess + result->vision_ms, 3);
+  cli_json_number (json, "image_decode_ms", times->decode, 3);
+  cli_json_number (json, "preprocess_ms", times->preprocess, 3);
+  cli_json_number (json, "tower_ms", result->vision_ms - result->projector_ms, 3);
+  cli_json_number (json, "projector_ms", result->projector_ms, 3);
   cli_json_number (json, "prefill_ms", result->prefill_ms, 3);
   cli_json_number (json, "decode_ms", result->decode_ms, 3);
   cli_json_string (json, "stop", allava_finish_to_string (result->finish));

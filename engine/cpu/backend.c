@@ -1,5 +1,6 @@
 /* backend.c - loads weights for the CPU and holds its sessions. */
 #include "cpu-model.h"
+#include "memory.h"
 #include "quant.h"
 
 #include <math.h>
@@ -22,6 +23,7 @@ cpu_alloc (size_t n, const char *what, GError **error)
 typedef struct {
   CpuModel *model;
   const AllavaWeights *weights;
+  gboolean dry;    /* only count the bytes */
   size_t bytes;    /* of all weights kept */
   gboolean failed; /* no memory */
 } Loader;
@@ -59,19 +61,17 @@ convert_block (size_t index, int thread, gpointer data)
 static const void *
 keep (Loader *loader, const AllavaTensor *tensor, AllavaDtype dtype)
 {
-  gboolean aligned = (uintptr_t)tensor->data % allava_dtype_size (dtype) == 0;
-  if (dtype_of (tensor) == dtype && aligned) {
-    loader->bytes += tensor->n_bytes;
-    return tensor->data;
-  }
   size_t bytes = tensor->n_elements * allava_dtype_size (dtype);
+  gboolean aligned = (uintptr_t)tensor->data % allava_dtype_size (dtype) == 0;
+  loader->bytes += bytes;
+  if (loader->dry || (dtype_of (tensor) == dtype && aligned))
+    return tensor->data;
   Conversion conversion = {tensor, dtype, g_try_malloc (MAX (bytes, 1))};
   if (conversion.out == NULL) {
     loader->failed = TRUE;
     return NULL;
   }
   g_ptr_array_add (loader->model->owned, conversion.out);
-  loader->bytes += bytes;
   allava_pool_run (allava_cpu_get_pool (loader->model->cpu),
                    (tensor->n_elements + CONVERT_BLOCK - 1) / CONVERT_BLOCK, convert_block,
                    &conversion);
@@ -181,6 +181,14 @@ matrix_bytes (const AllavaMatrix *matrix)
          (matrix->bias != NULL ? matrix->n_out * sizeof (float) : 0);
 }
 
+static size_t
+kv_bytes_per_position (const CpuModel *model)
+{
+  const AllavaConfig *config = model->config;
+  return (size_t)config->n_layers * 2 * config->n_kv_heads * config->head_dim *
+         allava_dtype_size (model->kv_dtype);
+}
+
 static void
 fill_info (const CpuModel *model, size_t weight_bytes, AllavaModelInfo *info)
 {
@@ -198,8 +206,7 @@ fill_info (const CpuModel *model, size_t weight_bytes, AllavaModelInfo *info)
   info->instruction_set = allava_isa_to_string (allava_cpu_get_isa (model->cpu));
   info->weight_bytes = weight_bytes;
   info->bytes_per_token = per_token;
-  info->kv_bytes_per_position = (size_t)config->n_layers * 2 * config->n_kv_heads *
-                                config->head_dim * allava_dtype_size (model->kv_dtype);
+  info->kv_bytes_per_position = kv_bytes_per_position (model);
 }
 
 static void
@@ -215,11 +222,25 @@ cpu_unload (gpointer data)
   g_free (model);
 }
 
+static CpuModel *
+model_new (const AllavaConfig *config, AllavaDtype dtype)
+{
+  CpuModel *model = g_new0 (CpuModel, 1);
+  g_mutex_init (&model->mutex);
+  model->config = config;
+  model->owned = g_ptr_array_new_with_free_func (g_free);
+  model->dtype = dtype;
+  model->kv_dtype = dtype == ALLAVA_DTYPE_F32 ? ALLAVA_DTYPE_F32 : ALLAVA_DTYPE_F16;
+  model->vision_layers = g_new0 (CpuVisionLayer, config->vision.n_run_layers);
+  model->layers = g_new0 (CpuDecoderLayer, config->n_layers);
+  return model;
+}
+
 static gboolean
 load_weights (CpuModel *model, const AllavaWeights *weights, AllavaModelInfo *info, GError **error)
 {
   const AllavaConfig *config = model->config;
-  Loader loader = {model, weights};
+  Loader loader = {.model = model, .weights = weights};
   model->rope =
       cpu_alloc ((size_t)config->context_length * config->rotary_dim, "the rotary table", error);
   if (model->rope == NULL)
@@ -256,24 +277,52 @@ cpu_load (const AllavaConfig *config,
                  "this processor lacks AVX2, which Allava needs");
     return NULL;
   }
-  AllavaDtype dtype = options->dtype == ALLAVA_DTYPE_AUTO ? ALLAVA_DTYPE_F32 : options->dtype;
+  AllavaDtype dtype = options->dtype;
   AllavaCpu *cpu = allava_cpu_new (isa, options->threads, dtype == ALLAVA_DTYPE_BF16, error);
   if (cpu == NULL)
     return NULL;
-
-  CpuModel *model = g_new0 (CpuModel, 1);
-  g_mutex_init (&model->mutex);
-  model->config = config;
+  CpuModel *model = model_new (config, dtype);
   model->cpu = cpu;
-  model->owned = g_ptr_array_new_with_free_func (g_free);
-  model->dtype = dtype;
-  model->kv_dtype = dtype == ALLAVA_DTYPE_F32 ? ALLAVA_DTYPE_F32 : ALLAVA_DTYPE_F16;
-  model->vision_layers = g_new0 (CpuVisionLayer, config->vision.n_run_layers);
-  model->layers = g_new0 (CpuDecoderLayer, config->n_layers);
   if (load_weights (model, weights, info, error))
     return model;
   cpu_unload (model);
   return NULL;
+}
+
+static size_t
+cpu_read_free (const AllavaModelOptions *options)
+{
+  return allava_memory_read_free ("/");
+}
+
+/* The decoder's and the vision tower's scratch, one image's features, logits, rotary table. */
+static size_t
+scratch_bytes (const AllavaConfig *config)
+{
+  const AllavaVisionConfig *vision = &config->vision;
+  size_t q = (size_t)config->n_heads * config->head_dim;
+  size_t k = (size_t)config->n_kv_heads * config->head_dim;
+  size_t row = 2 * (size_t)config->hidden_size + 2 * q + 2 * k + config->intermediate_size;
+  size_t patch = 3 * (size_t)vision->patch_size * vision->patch_size;
+  size_t vision_row = 7 * (size_t)vision->hidden_size + vision->intermediate_size + patch;
+  return sizeof (float) *
+         (row * MIN (CPU_CHUNK, config->context_length) + vision_row * (1 + vision->n_patches) +
+          (size_t)config->hidden_size * config->image_positions + config->vocab_size +
+          (size_t)config->context_length * config->rotary_dim);
+}
+
+static size_t
+cpu_measure (const AllavaConfig *config, const AllavaWeights *weights, AllavaDtype dtype)
+{
+  if (allava_dtype_is_quantized (dtype))
+    return SIZE_MAX;
+  CpuModel *model = model_new (config, dtype);
+  Loader loader = {.model = model, .weights = weights, .dry = TRUE};
+  load_vision (&loader);
+  load_decoder (&loader);
+  size_t kv = kv_bytes_per_position (model) * config->context_length;
+  cpu_unload (model);
+  return loader.bytes + kv + scratch_bytes (config);
 }
 
 static double
@@ -342,27 +391,15 @@ cpu_session_free (gpointer data)
   g_free (session);
 }
 
-/* What the kernel says can be had without swapping; SIZE_MAX where it does not say. */
-static size_t
-available_memory (void)
-{
-  g_autofree char *text = NULL;
-  if (!g_file_get_contents ("/proc/meminfo", &text, NULL, NULL))
-    return SIZE_MAX;
-  const char *line = strstr (text, "MemAvailable:");
-  return line != NULL ? (size_t)g_ascii_strtoull (line + 13, NULL, 10) * 1024 : SIZE_MAX;
-}
-
 static gboolean
 allocate_kv (CpuSession *session, GError **error)
 {
   const AllavaConfig *config = session->model->config;
   size_t bytes;
-  size_t per_position = (size_t)config->n_layers * 2 * config->n_kv_heads * config->head_dim *
-                        allava_dtype_size (session->model->kv_dtype);
+  size_t per_position = kv_bytes_per_position (session->model);
   /* The allocation itself succeeds on a machine that overcommits, so ask first. */
   if (g_size_checked_mul (&bytes, per_position, config->context_length) &&
-      bytes <= available_memory ())
+      bytes <= allava_memory_read_free ("/"))
     session->kv = g_try_malloc (bytes);
   if (session->kv == NULL)
     g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_MEMORY,
@@ -395,6 +432,8 @@ cpu_get_logits (gpointer data)
 
 const AllavaBackend allava_cpu_backend = {
     .name = "cpu",
+    .read_free = cpu_read_free,
+    .measure = cpu_measure,
     .load = cpu_load,
     .unload = cpu_unload,
     .measure_bandwidth = cpu_measure_bandwidth,

@@ -67,6 +67,7 @@ gpointer cpu_encode (gpointer session,
                      int index,
                      const AllavaTrace *trace,
                      GCancellable *cancellable,
+                     double *projector_ms,
                      GError **error);
 gboolean cpu_prefill (gpointer session,
                       const AllavaSegment *segments,

@@ -1,8 +1,7 @@
 #include "topology.h"
-#include <glib.h>
+#include "cgroup.h"
 #include <sched.h>
 #include <stdio.h>
-#include <string.h>
 
 /* The lowest CPU of MASK that shares CPU's core. */
 static int
@@ -39,26 +38,14 @@ allava_topology_read_quota (const char *dir, int limit)
   return (int)MIN ((quota - 1) / period + 1, limit);
 }
 
-/* The tightest quota on the way from our cgroup (v2) up to the root. */
+/* The tightest quota of our cgroup (v2) and those above it. */
 static int
 read_quotas (int limit)
 {
-  g_autofree char *text = NULL;
-  if (!g_file_get_contents ("/proc/self/cgroup", &text, NULL, NULL))
-    return limit;
-  const char *start = g_str_has_prefix (text, "0::") ? text : strstr (text, "\n0::");
-  if (start == NULL)
-    return limit;
-  start += *start == '\n' ? 4 : 3;
-  g_autofree char *group = g_strndup (start, strcspn (start, "\n"));
-  while (TRUE) {
-    g_autofree char *dir = g_build_filename ("/sys/fs/cgroup", group, NULL);
-    limit = allava_topology_read_quota (dir, limit);
-    char *slash = strrchr (group, '/');
-    if (slash == NULL)
-      return limit;
-    *slash = '\0';
-  }
+  g_autoptr (GPtrArray) dirs = allava_cgroup_list ("/", "");
+  for (guint i = 0; i < dirs->len; i++)
+    limit = allava_topology_read_quota (dirs->pdata[i], limit);
+  return limit;
 }
 
 AllavaTopology

@@ -184,6 +184,7 @@ encode_locked (const CpuModel *model,
                int index,
                const AllavaTrace *trace,
                GCancellable *cancellable,
+               double *projector_ms,
                GError **error)
 {
   const AllavaConfig *config = model->config;
@@ -199,7 +200,9 @@ encode_locked (const CpuModel *model,
   const float *rows = config->keep_class_token ? s->x : s->x + d;
   size_t p = config->image_positions;
   allava_trace (trace, rows, p, d, "vision_features.%d", index);
+  int64_t start = g_get_monotonic_time ();
   float *features = project (model, rows, error);
+  *projector_ms += (g_get_monotonic_time () - start) / 1e3;
   if (features != NULL)
     allava_trace (trace, features, p, config->hidden_size, "image_features.%d", index);
   return features;
@@ -211,6 +214,7 @@ cpu_encode (gpointer session,
             int index,
             const AllavaTrace *trace,
             GCancellable *cancellable,
+            double *projector_ms,
             GError **error)
 {
   CpuModel *model = ((CpuSession *)session)->model;
@@ -218,7 +222,8 @@ cpu_encode (gpointer session,
   float *features = NULL;
   if (scratch_init (&scratch, &model->config->vision, error)) {
     g_mutex_lock (&model->mutex);
-    features = encode_locked (model, &scratch, pixel_values, index, trace, cancellable, error);
+    features = encode_locked (model, &scratch, pixel_values, index, trace, cancellable,
+                              projector_ms, error);
     g_mutex_unlock (&model->mutex);
   }
   scratch_clear (&scratch);

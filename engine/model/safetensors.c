@@ -1,6 +1,7 @@
 #include "safetensors.h"
 
 #include "json.h"
+#include "memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -412,14 +413,6 @@ allava_safetensors_find (AllavaSafetensors *set, const char *name)
 
 /* ---- Reading ahead --------------------------------------------------------------------------- */
 
-/* Reading more ahead than the memory holds would only push it out again. */
-static gboolean
-fits_memory (size_t total)
-{
-  long pages = sysconf (_SC_PHYS_PAGES), page = sysconf (_SC_PAGESIZE);
-  return pages > 0 && page > 0 && total / page < (size_t)pages / 10 * 9;
-}
-
 gboolean
 allava_safetensors_warm (AllavaSafetensors *set,
                          AllavaProgressFunc progress,
@@ -431,7 +424,8 @@ allava_safetensors_warm (AllavaSafetensors *set,
   size_t total = 0, done = 0;
   for (guint i = 0; i < set->shards->len; i++)
     total += ((Shard *)set->shards->pdata[i])->length;
-  gboolean ahead = fits_memory (total);
+  /* Reading more ahead than the memory holds would only push it out again. */
+  gboolean ahead = total <= allava_memory_read_free ("/");
   for (guint i = 0; i < set->shards->len; i++) {
     const Shard *shard = set->shards->pdata[i];
     for (size_t at = 0; at < shard->length; at += step) {

@@ -217,6 +217,20 @@ test_describe (void)
   g_assert_nonnull (strstr (first, "grey.jpg:\n"));
 }
 
+/* What OBJECT says of the picture's way is all of the time that KEY gives. */
+static void
+assert_parts (JsonObject *object, const char *key)
+{
+  static const char *const parts[] = {"image_decode_ms", "preprocess_ms", "tower_ms",
+                                      "projector_ms"};
+  double sum = 0;
+  for (size_t i = 0; i < G_N_ELEMENTS (parts); i++) {
+    g_assert_cmpfloat (json_object_get_double_member (object, parts[i]), >, 0);
+    sum += json_object_get_double_member (object, parts[i]);
+  }
+  g_assert_cmpfloat_with_epsilon (json_object_get_double_member (object, key), sum, 0.01);
+}
+
 static void
 test_describe_json (void)
 {
@@ -237,7 +251,7 @@ test_describe_json (void)
     g_assert_true (g_str_has_suffix (path, i == 0 ? "/rgb8.png" : "/grey.jpg"));
     g_assert_cmpint (json_object_get_int_member (object, "tokens"), ==, 8);
     g_assert_cmpint (json_object_get_int_member (object, "prompt_tokens"), >, 16);
-    g_assert_cmpfloat (json_object_get_double_member (object, "image_ms"), >, 0);
+    assert_parts (object, "image_ms");
     g_assert_cmpfloat (json_object_get_double_member (object, "prefill_ms"), >, 0);
     g_assert_cmpfloat (json_object_get_double_member (object, "decode_ms"), >, 0);
     g_assert_cmpstr (json_object_get_string_member (object, "stop"), ==, "length");
@@ -506,10 +520,33 @@ test_bench (void)
   JsonObject *object = json_node_get_object (node);
   for (size_t i = 0; i < G_N_ELEMENTS (keys); i++)
     g_assert_cmpfloat (json_object_get_double_member (object, keys[i]), >, 0);
+  assert_parts (object, "image_ms");
   g_assert_cmpfloat (json_object_get_double_member (object, "peak_device_mb"), ==, 0);
   g_assert_cmpint (json_object_get_int_member (object, "threads"), ==, 1);
   g_assert_cmpstr (json_object_get_string_member (object, "device"), ==, "cpu");
   g_assert_cmpstr (json_object_get_string_member (object, "dtype"), ==, "bf16");
+}
+
+static void
+test_bench_text (void)
+{
+  g_auto (Run) result = run ("bench --model %m --no-image --prompt-tokens 20 --new-tokens 4");
+  g_assert_cmpint (result.status, ==, 0);
+  g_autoptr (JsonNode) node = parse (result.out);
+  JsonObject *object = json_node_get_object (node);
+  int n = json_object_get_int_member (object, "prefill_tokens");
+  g_assert_cmpint (n, >=, 20);
+  g_assert_cmpint (n, <, 60); /* the marks around the prompt, a word's last tokens */
+  g_assert_cmpfloat (json_object_get_double_member (object, "image_ms"), ==, 0);
+  g_assert_cmpfloat (json_object_get_double_member (object, "first_token_ms"), ==,
+                     json_object_get_double_member (object, "prefill_ms"));
+
+  g_auto (Run) wrong = run ("bench --model %m --prompt-tokens 0");
+  g_assert_cmpint (wrong.status, ==, 2);
+  assert_one_line (wrong.err);
+  g_auto (Run) long_prompt = run ("bench --model %m --no-image --prompt-tokens 90000");
+  g_assert_cmpint (long_prompt.status, ==, 1);
+  assert_one_line (long_prompt.err);
 }
 
 /* ---- Ctrl+C ---------------------------------------------------------------------------------- */
@@ -664,6 +701,7 @@ main (int argc, char *argv[])
   g_test_add_func ("/cli/chat-pictures", test_chat_pictures);
   g_test_add_func ("/cli/dump", test_dump);
   g_test_add_func ("/cli/bench", test_bench);
+  g_test_add_func ("/cli/bench-text", test_bench_text);
   g_test_add_func ("/cli/interrupt-work", test_interrupt_work);
   g_test_add_func ("/cli/interrupt-prompt", test_interrupt_prompt);
   return g_test_run ();
