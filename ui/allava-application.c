@@ -122,7 +122,7 @@ add_actions (AllavaApplication *self)
       {"win.new-conversation", {"<primary>n"}}, {"win.open-images", {"<primary>o"}},
       {"win.search", {"<primary>f"}},           {"win.show-sidebar", {"F9"}},
       {"win.focus-entry", {"<primary>l"}},      {"win.focus-messages", {"<primary>m"}},
-      {"win.choose-model", {"<primary>d"}},     {"win.show-help-overlay", {"<primary>question"}},
+      {"win.choose-model", {"<primary>d"}},     {"win.show-shortcuts", {"<primary>question"}},
       {"window.close", {"<primary>w"}},
   };
   g_action_map_add_action_entries (G_ACTION_MAP (self), actions, G_N_ELEMENTS (actions), self);

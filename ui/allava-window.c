@@ -244,6 +244,21 @@ reload_model_action (GtkWidget *widget, const char *name, GVariant *parameter)
   allava_application_choose_model (self->application, path);
 }
 
+/* Made when it is wanted: GTK 4.8 crashes where an assistive technology asks for a window that has
+ * just gone, if the application holds one that is hidden. */
+static void
+show_shortcuts_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  g_autoptr (GtkBuilder) builder =
+      gtk_builder_new_from_resource ("/org/allava/Allava/allava-shortcuts.ui");
+  GtkWindow *shortcuts = GTK_WINDOW (gtk_builder_get_object (builder, "shortcuts"));
+  /* This fills in the keys. */
+  gtk_application_window_set_help_overlay (GTK_APPLICATION_WINDOW (widget),
+                                           GTK_SHORTCUTS_WINDOW (shortcuts));
+  gtk_window_set_hide_on_close (shortcuts, FALSE);
+  gtk_window_present (shortcuts);
+}
+
 static void
 stop_action (GtkWidget *widget, const char *name, GVariant *parameter)
 {
@@ -319,6 +334,7 @@ install_actions (GtkWidgetClass *widget_class)
       {"win.focus-messages", focus_messages_action},
       {"win.choose-model", choose_model_action},
       {"win.reload-model", reload_model_action},
+      {"win.show-shortcuts", show_shortcuts_action},
       {"win.stop", stop_action},
       {"win.paste", paste_action},
   };

@@ -143,21 +143,26 @@ class App:
     def all(self, role=None, name=None):
         return [n for n in self.nodes() if matches(n, role, name)]
 
-    def find(self, role=None, name=None):
+    def wait(self, condition, what, detail):
+        """Where it is in vain, the failure holds DETAIL(), or how the program ended."""
         try:
-            return wait(lambda: self.look(role, name), f"{role} {name!r}")
+            return wait(condition, what)
         except Failure as failure:
-            raise Failure(f"{failure}; there are: {self.describe()}") from None
+            code = self.process.poll()
+            more = detail() if code is None else f"the program ended with {code}"
+            raise Failure(f"{failure}; {more}") from None
+
+    def find(self, role=None, name=None):
+        return self.wait(lambda: self.look(role, name), f"{role} {name!r}", self.describe)
 
     def gone(self, role=None, name=None):
-        try:
-            wait(lambda: self.look(role, name) is None, f"{role} {name!r} to go")
-        except Failure as failure:
-            raise Failure(f"{failure}; the focus is on {self.describe_focus()}") from None
+        self.wait(
+            lambda: self.look(role, name) is None, f"{role} {name!r} to go", self.describe_focus
+        )
 
     def describe(self):
         named = ((n.get_role_name(), n.get_name()) for n in self.nodes())
-        return ", ".join(f"{role} {name!r}" for role, name in named if name)[:2000]
+        return "there are: " + ", ".join(f"{role} {name!r}" for role, name in named if name)[:2000]
 
     def click(self, name, role=BUTTON):
         """Presses a button through its accessible action."""
@@ -194,14 +199,12 @@ class App:
             node = self.focused()
             return node if node and matches(node, role, name) else None
 
-        try:
-            return wait(check, f"the focus on {role} {name!r}")
-        except Failure as failure:
-            raise Failure(f"{failure}; it is on {self.describe_focus()}") from None
+        return self.wait(check, f"the focus on {role} {name!r}", self.describe_focus)
 
     def describe_focus(self):
         node = self.focused()
-        return f"{node.get_role_name()} {node.get_name()!r}" if node else "nothing"
+        focus = f"{node.get_role_name()} {node.get_name()!r}" if node else "nothing"
+        return f"the focus is on {focus}"
 
     def messages(self):
         return [n.get_name() for n in self.all("list item", r"^(You|Allava)\b")]

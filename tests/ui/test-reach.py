@@ -125,6 +125,17 @@ def narrow():
         expect_names(app, "in a narrow window")
 
 
+def a_reader_may_ask_for_a_window_that_has_gone():
+    """GTK 4.8 crashes on that, if the application has hidden windows."""
+    with App() as app:
+        press("ctrl+question")
+        app.find("label", "^Send the question$")
+        press("Escape")
+        app.gone("label", "^Send the question$")
+        app.root.get_child_at_index(app.root.get_child_count())
+        app.ask("Still there?")
+
+
 ORCA = """
 <node><interface name="org.gnome.Orca.Service">
   <method name="PresentMessage">
@@ -223,6 +234,7 @@ if __name__ == "__main__":
             by_the_keyboard_alone,
             everything_has_a_name,
             narrow,
+            a_reader_may_ask_for_a_window_that_has_gone,
             orca_presents_answers,
             right_to_left,
             no_internet_sockets,
