@@ -99,7 +99,7 @@ scroll_to_end_action (GtkWidget *widget, const char *name, GVariant *parameter)
 {
   AllavaChatView *self = ALLAVA_CHAT_VIEW (widget);
   scroll_to_end (self);
-  gtk_widget_grab_focus (GTK_WIDGET (self->composer));
+  allava_chat_view_focus_entry (self);
 }
 
 /* ---- Announcing ------------------------------------------------------------------------------ */
@@ -279,6 +279,13 @@ allava_chat_view_get_composer (AllavaChatView *self)
 }
 
 void
+allava_chat_view_focus_entry (AllavaChatView *self)
+{
+  g_return_if_fail (ALLAVA_IS_CHAT_VIEW (self));
+  gtk_widget_grab_focus (allava_composer_get_entry (self->composer));
+}
+
+void
 allava_chat_view_focus_messages (AllavaChatView *self)
 {
   g_return_if_fail (ALLAVA_IS_CHAT_VIEW (self));
@@ -303,7 +310,7 @@ allava_chat_view_delete_message (AllavaChatView *self, AllavaMessage *message)
 {
   g_return_if_fail (ALLAVA_IS_CHAT_VIEW (self));
 
-  gtk_widget_grab_focus (GTK_WIDGET (self->composer));
+  allava_chat_view_focus_entry (self);
   allava_conversation_delete (self->conversation, message);
   AllavaWindow *window = ALLAVA_WINDOW (gtk_widget_get_root (GTK_WIDGET (self)));
   allava_window_offer_undo (window, _ ("Message deleted"), G_CALLBACK (undo_delete_cb),
@@ -337,7 +344,7 @@ allava_chat_view_switch_branch (AllavaChatView *self, AllavaMessage *message, in
     if (other == message)
       break;
   }
-  gtk_widget_grab_focus (GTK_WIDGET (self->composer));
+  allava_chat_view_focus_entry (self);
   allava_conversation_switch_sibling (self->conversation, message, offset);
   /* The other version stands where the first one stood. */
   gtk_widget_activate_action (GTK_WIDGET (self->list), "list.scroll-to-item", "u", position);
@@ -441,12 +448,6 @@ allava_chat_view_set_library (AllavaChatView *self, AllavaLibrary *library)
 
 /* ---- The widget ------------------------------------------------------------------------------ */
 
-static gboolean
-allava_chat_view_grab_focus (GtkWidget *widget)
-{
-  return gtk_widget_grab_focus (GTK_WIDGET (ALLAVA_CHAT_VIEW (widget)->composer));
-}
-
 static void
 allava_chat_view_dispose (GObject *object)
 {
@@ -488,7 +489,6 @@ allava_chat_view_class_init (AllavaChatViewClass *klass)
 {
   G_OBJECT_CLASS (klass)->dispose = allava_chat_view_dispose;
   GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
-  widget_class->grab_focus = allava_chat_view_grab_focus;
   g_type_ensure (ALLAVA_TYPE_COMPOSER);
   gtk_widget_class_set_template_from_resource (widget_class,
                                                "/org/allava/Allava/allava-chat-view.ui");

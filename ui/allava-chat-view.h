@@ -12,6 +12,8 @@ void allava_chat_view_set_library (AllavaChatView *self, AllavaLibrary *library)
 void allava_chat_view_set_conversation (AllavaChatView *self, AllavaConversation *conversation);
 AllavaComposer *allava_chat_view_get_composer (AllavaChatView *self);
 
+void allava_chat_view_focus_entry (AllavaChatView *self);
+
 /* Puts the focus on the last message. */
 void allava_chat_view_focus_messages (AllavaChatView *self);
 

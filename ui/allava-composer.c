@@ -434,12 +434,6 @@ allava_composer_set_conversation (AllavaComposer *self, AllavaConversation *conv
 
 /* ---- The widget ------------------------------------------------------------------------------ */
 
-static gboolean
-allava_composer_grab_focus (GtkWidget *widget)
-{
-  return gtk_widget_grab_focus (GTK_WIDGET (ALLAVA_COMPOSER (widget)->entry));
-}
-
 static void
 allava_composer_dispose (GObject *object)
 {
@@ -494,7 +488,6 @@ allava_composer_class_init (AllavaComposerClass *klass)
                                 NULL, G_TYPE_NONE, 1, ALLAVA_TYPE_MESSAGE);
 
   GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
-  widget_class->grab_focus = allava_composer_grab_focus;
   g_type_ensure (ALLAVA_TYPE_WRAP_BOX);
   gtk_widget_class_set_template_from_resource (widget_class,
                                                "/org/allava/Allava/allava-composer.ui");

@@ -224,7 +224,7 @@ chosen_cb (GtkNativeDialog *dialog, int response, AllavaComposer *composer)
       allava_composer_add_file (composer, file);
     }
   }
-  gtk_widget_grab_focus (GTK_WIDGET (composer));
+  gtk_widget_grab_focus (allava_composer_get_entry (composer));
   g_object_unref (dialog);
 }
 

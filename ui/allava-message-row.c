@@ -338,7 +338,7 @@ static void
 regenerate_action (GtkWidget *widget, const char *name, GVariant *parameter)
 {
   AllavaMessageRow *self = ALLAVA_MESSAGE_ROW (widget);
-  gtk_widget_grab_focus (GTK_WIDGET (get_chat (self)));
+  allava_chat_view_focus_entry (get_chat (self));
   g_autoptr (AllavaMessage) message = g_object_ref (self->message);
   allava_conversation_regenerate (self->conversation, message);
 }
@@ -347,7 +347,7 @@ static void
 continue_action (GtkWidget *widget, const char *name, GVariant *parameter)
 {
   AllavaMessageRow *self = ALLAVA_MESSAGE_ROW (widget);
-  gtk_widget_grab_focus (GTK_WIDGET (get_chat (self)));
+  allava_chat_view_focus_entry (get_chat (self));
   allava_conversation_continue (self->conversation, self->message);
 }
 

@@ -11,6 +11,7 @@ struct _AllavaSidebar {
 
   GtkWidget *box;
   AdwHeaderBar *header;
+  GtkWidget *new_button;
   GtkSearchBar *search_bar;
   GtkSearchEntry *search_entry;
   GtkStack *stack;
@@ -209,6 +210,8 @@ allava_sidebar_start_search (AllavaSidebar *self)
 {
   g_return_if_fail (ALLAVA_IS_SIDEBAR (self));
   gtk_search_bar_set_search_mode (self->search_bar, TRUE);
+  /* It takes keys only then, and what is typed before the next frame must not be lost. */
+  gtk_widget_realize (GTK_WIDGET (gtk_editable_get_delegate (GTK_EDITABLE (self->search_entry))));
   gtk_widget_grab_focus (GTK_WIDGET (self->search_entry));
 }
 
@@ -273,14 +276,14 @@ allava_sidebar_set_library (AllavaSidebar *self, AllavaLibrary *library)
   update_page (self);
 }
 
-/* The conversations, or where there are none the first button. */
-static gboolean
-allava_sidebar_grab_focus (GtkWidget *widget)
+void
+allava_sidebar_focus_list (AllavaSidebar *self)
 {
-  AllavaSidebar *self = ALLAVA_SIDEBAR (widget);
-  return (g_list_model_get_n_items (G_LIST_MODEL (self->conversations)) > 0 &&
-          gtk_widget_grab_focus (GTK_WIDGET (self->list))) ||
-         gtk_widget_child_focus (widget, GTK_DIR_TAB_FORWARD);
+  g_return_if_fail (ALLAVA_IS_SIDEBAR (self));
+
+  gboolean some = g_list_model_get_n_items (G_LIST_MODEL (self->conversations)) > 0;
+  if (!some || !gtk_widget_grab_focus (GTK_WIDGET (self->list)))
+    gtk_widget_grab_focus (self->new_button);
 }
 
 static void
@@ -312,11 +315,11 @@ allava_sidebar_class_init (AllavaSidebarClass *klass)
                                   NULL, NULL, G_TYPE_NONE, 1, G_TYPE_INT64);
 
   GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
-  widget_class->grab_focus = allava_sidebar_grab_focus;
   gtk_widget_class_set_template_from_resource (widget_class,
                                                "/org/allava/Allava/allava-sidebar.ui");
   gtk_widget_class_bind_template_child (widget_class, AllavaSidebar, box);
   gtk_widget_class_bind_template_child (widget_class, AllavaSidebar, header);
+  gtk_widget_class_bind_template_child (widget_class, AllavaSidebar, new_button);
   gtk_widget_class_bind_template_child (widget_class, AllavaSidebar, search_bar);
   gtk_widget_class_bind_template_child (widget_class, AllavaSidebar, search_entry);
   gtk_widget_class_bind_template_child (widget_class, AllavaSidebar, stack);
@@ -348,6 +351,8 @@ allava_sidebar_init (AllavaSidebar *self)
   gtk_search_bar_connect_entry (self->search_bar, GTK_EDITABLE (self->search_entry));
   g_signal_connect_object (self->search_entry, "search-changed", G_CALLBACK (search_changed_cb),
                            self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (self->search_entry, "stop-search",
+                           G_CALLBACK (allava_sidebar_focus_list), self, G_CONNECT_SWAPPED);
   g_signal_connect_object (self->search_entry, "activate", G_CALLBACK (search_activated_cb), self,
                            G_CONNECT_SWAPPED);
 }

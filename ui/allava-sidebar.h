@@ -21,6 +21,10 @@ void allava_sidebar_set_library (AllavaSidebar *self, AllavaLibrary *library);
 void allava_sidebar_select (AllavaSidebar *self, gint64 id);
 
 void allava_sidebar_set_title_buttons (AllavaSidebar *self, gboolean folded);
+
+/* Puts the focus on the conversations, or where there are none on the first button. */
+void allava_sidebar_focus_list (AllavaSidebar *self);
+
 void allava_sidebar_start_search (AllavaSidebar *self);
 void allava_sidebar_show_error (AllavaSidebar *self, const char *message);
 

@@ -9,10 +9,14 @@
 
 #include <glib/gi18n.h>
 
+/* Long enough to find the button by keyboard and ear. */
+#define UNDO_SECONDS 20
+
 struct _AllavaWindow {
   AdwApplicationWindow parent_instance;
 
   AdwToastOverlay *toasts;
+  AdwToast *toast; /* weak: the last one */
   GtkWidget *overlay;
   AdwLeaflet *leaflet;
   AllavaSidebar *sidebar;
@@ -65,9 +69,13 @@ name_close_button (GtkWidget *widget)
     name_close_button (child);
 }
 
+/* One at a time: none waits for what an older one says. */
 static void
 add_toast (AllavaWindow *self, AdwToast *toast)
 {
+  if (self->toast)
+    adw_toast_dismiss (self->toast);
+  g_set_weak_pointer (&self->toast, toast);
   adw_toast_overlay_add_toast (self->toasts, toast);
   GtkWidget *shown = gtk_widget_get_last_child (GTK_WIDGET (self->toasts));
   if (shown != self->overlay)
@@ -98,6 +106,7 @@ allava_window_offer_undo (AllavaWindow *self,
   g_autofree char *escaped = g_markup_escape_text (title, -1);
   AdwToast *toast = adw_toast_new (escaped);
   adw_toast_set_button_label (toast, _ ("Undo"));
+  adw_toast_set_timeout (toast, UNDO_SECONDS);
   g_signal_connect_data (toast, "button-clicked", callback, g_object_ref (object),
                          unref_closure_data, G_CONNECT_SWAPPED);
   add_toast (self, toast);
@@ -159,7 +168,7 @@ opened_cb (AllavaWindow *self, gint64 id)
 {
   g_autoptr (AllavaConversation) conversation = allava_library_dup_conversation (self->library, id);
   allava_window_show_conversation (self, conversation);
-  gtk_widget_grab_focus (GTK_WIDGET (self->chat));
+  allava_chat_view_focus_entry (self->chat);
 }
 
 void
@@ -176,7 +185,7 @@ allava_window_add_files (AllavaWindow *self, GFile **files, int n_files)
   adw_leaflet_set_visible_child (self->leaflet, self->content);
   for (int i = 0; i < n_files; i++)
     allava_composer_add_file (get_composer (self), files[i]);
-  gtk_widget_grab_focus (GTK_WIDGET (self->chat));
+  allava_chat_view_focus_entry (self->chat);
 }
 
 /* ---- Actions --------------------------------------------------------------------------------- */
@@ -186,7 +195,7 @@ new_conversation_action (GtkWidget *widget, const char *name, GVariant *paramete
 {
   AllavaWindow *self = ALLAVA_WINDOW (widget);
   allava_window_show_new_conversation (self);
-  gtk_widget_grab_focus (GTK_WIDGET (self->chat));
+  allava_chat_view_focus_entry (self->chat);
 }
 
 static void
@@ -208,7 +217,7 @@ show_sidebar_action (GtkWidget *widget, const char *name, GVariant *parameter)
 {
   AllavaWindow *self = ALLAVA_WINDOW (widget);
   adw_leaflet_set_visible_child (self->leaflet, GTK_WIDGET (self->sidebar));
-  gtk_widget_grab_focus (GTK_WIDGET (self->sidebar));
+  allava_sidebar_focus_list (self->sidebar);
 }
 
 static void
@@ -216,7 +225,7 @@ focus_entry_action (GtkWidget *widget, const char *name, GVariant *parameter)
 {
   AllavaWindow *self = ALLAVA_WINDOW (widget);
   adw_leaflet_set_visible_child (self->leaflet, self->content);
-  gtk_widget_grab_focus (GTK_WIDGET (self->chat));
+  allava_chat_view_focus_entry (self->chat);
 }
 
 static void
@@ -313,6 +322,7 @@ static void
 allava_window_dispose (GObject *object)
 {
   AllavaWindow *self = ALLAVA_WINDOW (object);
+  g_clear_weak_pointer (&self->toast);
   g_clear_object (&self->conversation_signals);
   g_clear_object (&self->conversation);
   g_clear_object (&self->library);
@@ -408,6 +418,6 @@ allava_window_new (AllavaApplication *application, AllavaLibrary *library)
   g_signal_connect_object (allava_library_get_history (library), "failed",
                            G_CALLBACK (history_failed_cb), self, G_CONNECT_SWAPPED);
   allava_window_show_new_conversation (self);
-  gtk_widget_grab_focus (GTK_WIDGET (self->chat));
+  allava_chat_view_focus_entry (self->chat);
   return self;
 }

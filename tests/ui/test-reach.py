@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import desktop
-from desktop import App, Atspi, Failure, GLib, expect, has_state, make_image, press, wait, write
+from desktop import App, Atspi, Failure, GLib, expect, has_state, make_image, matches, press, wait, write
 
 
 def by_the_keyboard_alone():
@@ -49,6 +49,52 @@ def by_the_keyboard_alone():
         app.wait_focus("text", "^Your question$")
         press("F9")
         app.wait_focus("list item", "^Look, Today$")
+
+
+def corner(node):
+    extents = node.get_component_iface().get_extents(Atspi.CoordType.WINDOW)
+    return extents.x, extents.y
+
+
+def by_tab(app):
+    """The places of what Tab reaches from the entry, once around."""
+    last = app.wait_focus("text", "^Your question$")
+    places = []
+    while len(places) < 40:
+        press("Tab")
+        wait(lambda: app.focused() and app.focused().path != last.path, "the focus to move")
+        last = app.focused()
+        if matches(last, "text", "^Your question$"):
+            return places
+        places.append((*corner(last), last.get_name()))
+    raise Failure(f"Tab does not come back: {places}")
+
+
+def the_tab_order_is_the_visual_order():
+    with App() as app:
+        edge = corner(app.find(None, "^Model: "))[0]
+        for expected in (7, 15):
+            places = by_tab(app)
+            expect(len(places) >= expected, f"Tab reaches only {places}")
+            for pane in ([p for p in places if p[0] < edge], [p for p in places if p[0] >= edge]):
+                rows = [y for _, y, _ in pane]
+                expect(rows == sorted(rows), f"Tab goes to and fro: {pane}")
+            app.ask("Hello")
+            app.answer("You asked: Hello")
+
+
+def the_side_bar_takes_the_focus_and_all_keys():
+    with App() as app:
+        app.wait_focus("text", "^Your question$")
+        press("F9")
+        app.wait_focus(desktop.BUTTON, "^New Conversation$")
+        app.ask("About a zebra")
+        app.answer("You asked: About a zebra")
+        press("ctrl+f", "z", "e", "b")  # before the search is drawn
+        app.wait_focus("entry", "^Search all conversations$")
+        app.find("list item", "^About a zebra, Today: .*zebra")
+        press("Escape")
+        app.wait_focus("list item", "^About a zebra, Today$")
 
 
 def nameless(app):
@@ -232,6 +278,8 @@ if __name__ == "__main__":
     desktop.main(
         [
             by_the_keyboard_alone,
+            the_tab_order_is_the_visual_order,
+            the_side_bar_takes_the_focus_and_all_keys,
             everything_has_a_name,
             narrow,
             a_reader_may_ask_for_a_window_that_has_gone,
