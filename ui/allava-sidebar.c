@@ -23,6 +23,7 @@ struct _AllavaSidebar {
   GtkSingleSelection *selection;
   gint64 selected_id;
   gboolean failed;
+  gboolean other_query; /* than what the list was last read for */
 };
 
 enum { OPENED, N_SIGNALS };
@@ -83,6 +84,17 @@ allava_sidebar_show_error (AllavaSidebar *self, const char *message)
   g_autofree char *escaped = message ? g_markup_escape_text (message, -1) : NULL;
   adw_status_page_set_description (self->error_page, escaped);
   update_page (self);
+}
+
+/* Other results are looked at from their beginning. */
+static void
+loading_changed_cb (AllavaSidebar *self)
+{
+  update_page (self);
+  if (!self->other_query || allava_conversation_list_get_loading (self->conversations))
+    return;
+  self->other_query = FALSE;
+  gtk_widget_activate_action (GTK_WIDGET (self->list), "list.scroll-to-item", "u", 0);
 }
 
 /* ---- Opening --------------------------------------------------------------------------------- */
@@ -190,8 +202,11 @@ row_shortcut_cb (GtkWidget *widget, GVariant *action, gpointer user_data)
 static void
 search_changed_cb (AllavaSidebar *self)
 {
-  allava_conversation_list_set_query (self->conversations,
-                                      gtk_editable_get_text (GTK_EDITABLE (self->search_entry)));
+  const char *query = gtk_editable_get_text (GTK_EDITABLE (self->search_entry));
+  if (g_strcmp0 (query, allava_conversation_list_get_query (self->conversations)) == 0)
+    return;
+  self->other_query = TRUE;
+  allava_conversation_list_set_query (self->conversations, query);
 }
 
 /* Enter opens the best result. */
@@ -269,8 +284,8 @@ allava_sidebar_set_library (AllavaSidebar *self, AllavaLibrary *library)
   gtk_single_selection_set_model (self->selection, G_LIST_MODEL (self->conversations));
   g_signal_connect_object (self->conversations, "items-changed", G_CALLBACK (items_changed_cb),
                            self, G_CONNECT_SWAPPED | G_CONNECT_AFTER);
-  g_signal_connect_object (self->conversations, "notify::loading", G_CALLBACK (update_page), self,
-                           G_CONNECT_SWAPPED);
+  g_signal_connect_object (self->conversations, "notify::loading", G_CALLBACK (loading_changed_cb),
+                           self, G_CONNECT_SWAPPED);
   g_signal_connect_object (self->conversations, "failed", G_CALLBACK (list_failed_cb), self,
                            G_CONNECT_SWAPPED);
   update_page (self);

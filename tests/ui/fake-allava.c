@@ -8,8 +8,10 @@
  *               milliseconds, from the action app.reset-beat on
  * otherwise "I see N images. You asked: ..." (N in this question).
  * A model whose folder's name holds "slow" loads until a file "go" is in it, one whose name holds
- * "broken" does not load. */
-#include "allava-application.h"
+ * "broken" does not load.
+ * With ALLAVA_TEST_START set to a monotonic time in microseconds, "usable MS" tells when, from then
+ * on, the window was drawn with the first conversations and took keys. */
+#include "allava-window.h"
 
 #include <glib/gstdio.h>
 #include <time.h>
@@ -154,6 +156,33 @@ reset_cb (GSimpleAction *action, GVariant *parameter, gpointer user_data)
   g_print ("reset\n");
 }
 
+/* ---- When the window can be used ------------------------------------------------------------- */
+
+static gboolean
+is_usable (AllavaWindow *window)
+{
+  AllavaLibrary *library = allava_window_get_library (window);
+  AllavaConversationList *list = allava_library_get_list (library);
+  g_autoptr (AllavaConversationItem) first = g_list_model_get_item (G_LIST_MODEL (list), 0);
+  return gtk_widget_get_mapped (GTK_WIDGET (window)) &&
+         gtk_window_get_focus (GTK_WINDOW (window)) &&
+         allava_history_get_open (allava_library_get_history (library)) &&
+         !allava_conversation_list_get_loading (list) &&
+         (!first || allava_conversation_item_get_loaded (first));
+}
+
+/* With a low priority: what has to be drawn is drawn before. */
+static gboolean
+usable_cb (gpointer application)
+{
+  GtkWindow *window = gtk_application_get_active_window (application);
+  if (!window || !ALLAVA_IS_WINDOW (window) || !is_usable (ALLAVA_WINDOW (window)))
+    return G_SOURCE_CONTINUE;
+  gint64 start = g_ascii_strtoll (g_getenv ("ALLAVA_TEST_START"), NULL, 10);
+  g_print ("usable %.1f\n", (g_get_monotonic_time () - start) / 1000.0);
+  return G_SOURCE_REMOVE;
+}
+
 static void
 mirror_cb (void)
 {
@@ -172,6 +201,8 @@ main (int argc, char **argv)
     g_signal_connect (reset, "activate", G_CALLBACK (reset_cb), NULL);
     g_action_map_add_action (G_ACTION_MAP (application), G_ACTION (reset));
   }
+  if (g_getenv ("ALLAVA_TEST_START"))
+    g_timeout_add_full (G_PRIORITY_LOW, 2, usable_cb, application, NULL);
   if (g_getenv ("ALLAVA_TEST_RTL"))
     g_signal_connect_after (application, "startup", G_CALLBACK (mirror_cb), NULL);
   return g_application_run (G_APPLICATION (application), argc, argv);
