@@ -17,6 +17,7 @@ struct _AllavaApplication {
   AllavaLibrary *library;
   GtkCssProvider *text_size;
   const char *bundled_model;
+  GError *history_error; /* why there is no history, or NULL */
   gboolean closing;
 };
 
@@ -50,10 +51,29 @@ static AllavaWindow *
 present_window (AllavaApplication *self)
 {
   AllavaWindow *window = get_window (self);
-  if (!window)
+  if (!window) {
     window = allava_window_new (self, self->library);
+    allava_window_show_history_error (window, self->history_error);
+  }
   gtk_window_present (GTK_WINDOW (window));
   return window;
+}
+
+static void
+opened_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (AllavaApplication) self = user_data;
+  g_clear_error (&self->history_error);
+  allava_library_open_finish (self->library, result, &self->history_error);
+  AllavaWindow *window = get_window (self);
+  if (window)
+    allava_window_show_history_error (window, self->history_error);
+}
+
+static void
+open_history (AllavaApplication *self)
+{
+  allava_library_open_async (self->library, opened_cb, g_object_ref (self));
 }
 
 /* ---- Actions --------------------------------------------------------------------------------- */
@@ -96,6 +116,12 @@ open_data_folder_cb (GSimpleAction *action, GVariant *parameter, gpointer user_d
 }
 
 static void
+open_history_cb (GSimpleAction *action, GVariant *parameter, gpointer user_data)
+{
+  open_history (user_data);
+}
+
+static void
 quit_cb (GSimpleAction *action, GVariant *parameter, gpointer user_data)
 {
   AllavaWindow *window = get_window (user_data);
@@ -104,11 +130,9 @@ quit_cb (GSimpleAction *action, GVariant *parameter, gpointer user_data)
 }
 
 static const GActionEntry actions[] = {
-    {"preferences", preferences_cb},
-    {"about", about_cb},
-    {"new-conversation", new_conversation_cb},
-    {"open-data-folder", open_data_folder_cb},
-    {"quit", quit_cb},
+    {"preferences", preferences_cb},           {"about", about_cb},
+    {"new-conversation", new_conversation_cb}, {"open-data-folder", open_data_folder_cb},
+    {"open-history", open_history_cb},         {"quit", quit_cb},
 };
 
 static void
@@ -203,18 +227,6 @@ terminated_cb (gpointer user_data)
 }
 
 static void
-opened_cb (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  g_autoptr (AllavaApplication) self = user_data;
-  g_autoptr (GError) error = NULL;
-  if (!allava_library_open_finish (self->library, result, &error)) {
-    AllavaWindow *window = get_window (self);
-    if (window)
-      allava_window_show_history_error (window, error);
-  }
-}
-
-static void
 closed_cb (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   g_autoptr (AllavaApplication) self = user_data;
@@ -250,7 +262,7 @@ allava_application_startup (GApplication *application)
   watch_text_size (self);
   g_autofree char *folder = allava_library_dup_default_folder ();
   self->library = allava_library_new (folder, self->settings, self->backend);
-  allava_library_open_async (self->library, opened_cb, g_object_ref (self));
+  open_history (self);
   const char *model = allava_settings_get_model (self->settings);
   allava_generator_load (allava_library_get_generator (self->library),
                          *model ? model : self->bundled_model);
@@ -297,6 +309,7 @@ allava_application_finalize (GObject *object)
   g_clear_object (&self->settings);
   g_clear_object (&self->gsettings);
   g_clear_object (&self->text_size);
+  g_clear_error (&self->history_error);
   G_OBJECT_CLASS (allava_application_parent_class)->finalize (object);
 }
 

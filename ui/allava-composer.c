@@ -1,5 +1,6 @@
 #include "allava-composer.h"
 
+#include "allava-announcer.h"
 #include "allava-thumbnail.h"
 #include "allava-wrap-box.h"
 
@@ -110,6 +111,8 @@ allava_composer_show_error (AllavaComposer *self, const char *message)
   g_return_if_fail (ALLAVA_IS_COMPOSER (self));
   gtk_label_set_text (self->error_label, message ? message : "");
   gtk_widget_set_visible (GTK_WIDGET (self->error_label), message != NULL);
+  if (message)
+    allava_announcer_say (GTK_WIDGET (self->entry), message, message);
 }
 
 GtkWidget *

@@ -116,7 +116,7 @@ void
 allava_window_show_history_error (AllavaWindow *self, const GError *error)
 {
   g_return_if_fail (ALLAVA_IS_WINDOW (self));
-  allava_sidebar_show_error (self->sidebar, error->message);
+  allava_sidebar_show_error (self->sidebar, error ? error->message : NULL);
 }
 
 static void

@@ -19,6 +19,8 @@ void allava_window_add_files (AllavaWindow *self, GFile **files, int n_files);
 void allava_window_show_conversation (AllavaWindow *self, AllavaConversation *conversation);
 void allava_window_show_new_conversation (AllavaWindow *self);
 void allava_window_view_image (AllavaWindow *self, AllavaImage *image);
+
+/* In the place of the conversations; NULL: there is none. */
 void allava_window_show_history_error (AllavaWindow *self, const GError *error);
 
 /* A passing word at the window's foot; TITLE is plain text. */

@@ -259,6 +259,34 @@ class App:
             self.process.wait()
 
 
+def move_to_target(app):
+    xdotool("mousemove_relative", 1, 0)
+    return app.look("label", "^Drop Images Here$")
+
+
+def drag(app, what, *files):
+    """A real drag, with the pointer, from another program's window."""
+    source = subprocess.Popen([sys.argv[2], what, *files])
+    window = wait(
+        lambda: subprocess.run(
+            ["xdotool", "search", "--onlyvisible", "--name", "^drag-source$"],
+            capture_output=True,
+            text=True,
+        ).stdout.split(),
+        "the window to drag from",
+    )[-1]
+    xdotool("windowmove", app.xid, 0, 0)
+    xdotool("windowmove", window, 1120, 800)
+    wait(lambda: "X=1120" in xdotool("getwindowgeometry", "--shell", window), "it to move")
+    xdotool("mousemove", 1180, 860, "mousedown", 1)
+    # In steps, as a hand does it, until the window says where to drop.
+    for x, y in ((1170, 850), (1150, 830), (1100, 800), (900, 600), (700, 500)):
+        xdotool("mousemove", x, y)
+    wait(lambda: move_to_target(app), "the drop target")
+    xdotool("mouseup", 1)
+    return source
+
+
 def expect(condition, what):
     if not condition:
         raise Failure(what)

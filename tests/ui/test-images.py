@@ -5,9 +5,7 @@ import subprocess
 import sys
 
 import desktop
-from desktop import App, Atspi, expect, has_state, make_image, press, wait, xdotool
-
-DRAG_SOURCE = sys.argv[2]
+from desktop import App, Atspi, drag, expect, has_state, make_image, press, wait, xdotool
 
 
 def by_argument_and_by_a_second_start():
@@ -33,34 +31,6 @@ def not_an_image_is_told():
         app.find(None, r"notes\.txt")
         press("x")
         wait(lambda: app.entry_text() == "x", "the entry to work on")
-
-
-def move_to_target(app):
-    xdotool("mousemove_relative", 1, 0)
-    return app.look("label", "^Drop Images Here$")
-
-
-def drag(app, what, *files):
-    """A real drag, with the pointer, from another program's window."""
-    source = subprocess.Popen([DRAG_SOURCE, what, *files])
-    window = wait(
-        lambda: subprocess.run(
-            ["xdotool", "search", "--onlyvisible", "--name", "^drag-source$"],
-            capture_output=True,
-            text=True,
-        ).stdout.split(),
-        "the window to drag from",
-    )[-1]
-    xdotool("windowmove", app.xid, 0, 0)
-    xdotool("windowmove", window, 1120, 800)
-    wait(lambda: "X=1120" in xdotool("getwindowgeometry", "--shell", window), "it to move")
-    xdotool("mousemove", 1180, 860, "mousedown", 1)
-    # In steps, as a hand does it, until the window says where to drop.
-    for x, y in ((1170, 850), (1150, 830), (1100, 800), (900, 600), (700, 500)):
-        xdotool("mousemove", x, y)
-    wait(lambda: move_to_target(app), "the drop target")
-    xdotool("mouseup", 1)
-    return source
 
 
 def drag_files_from_another_window():

@@ -1,0 +1,187 @@
+"""Trouble: a full disk, a history that is locked, damaged or newer, a huge image. Each is told in a
+sentence at its place, and nothing typed is lost."""
+
+import os
+import shutil
+import sqlite3
+import struct
+import subprocess
+import sys
+import zlib
+
+import desktop
+from desktop import App, expect, make_image, press, wait, write
+
+SMALL_DISK = os.path.join(os.path.dirname(__file__), "on-small-disk")
+BYTES = 4 << 20
+
+
+def data_folder():
+    folder = os.path.join(os.environ["XDG_DATA_HOME"], "allava")
+    os.makedirs(folder, exist_ok=True)
+    return folder
+
+
+def database():
+    return sqlite3.connect(os.path.join(data_folder(), "history.sqlite"), isolation_level=None)
+
+
+def fill(path):
+    """Takes all the room there is."""
+    with open(path, "wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            pass
+
+
+def texts(folder):
+    """What a copy of the history in FOLDER holds."""
+    copy = shutil.copytree(folder, os.path.join(os.environ["HOME"], "copy"), dirs_exist_ok=True)
+    connection = sqlite3.connect(os.path.join(copy, "history.sqlite"))
+    try:
+        return [text for (text,) in connection.execute("SELECT text FROM message ORDER BY id")]
+    finally:
+        connection.close()
+
+
+def a_full_disk():
+    red, blue = make_image("red.png"), make_image("blue.png", color=0x0000FFFF)
+    folder = data_folder()
+    small = [SMALL_DISK, folder, str(BYTES)]
+    if subprocess.run([*small, "true"]).returncode == 77:
+        raise desktop.Skip("this machine allows no namespaces")
+    with App(*small[1:], sys.argv[1], program=SMALL_DISK) as app:
+        inside = f"/proc/{app.process.pid}/root{folder}"
+        app.ask("With room")
+        app.answer("You asked: With room")
+        filler = os.path.join(inside, "filler")
+        fill(filler)
+
+        subprocess.run([sys.argv[1], red], check=True, timeout=20)
+        app.find("alert", r"^There is no room left on the disk to keep red\.png; free some")
+        app.focus()
+        app.ask("Without room")
+        app.answer("You asked: Without room")
+        app.find("alert", "^There is no room left on the disk for the history in .*; free some")
+        write("half a question")
+
+        os.unlink(filler)
+        subprocess.run([sys.argv[1], blue], check=True, timeout=20)
+        app.find(desktop.BUTTON, r"^Image blue\.png")
+        expect(app.entry_text() == "half a question", "what was typed is lost")
+        app.focus()
+        press("ctrl+l", "Return")
+        app.answer("I see 1 images. You asked: half a question")
+        app.gone("alert", "^There is no room")
+        asked = ["With room", "Without room", "half a question"]
+        wait(lambda: [t for t in texts(inside) if t in asked] == asked, "all to be saved")
+
+
+def a_locked_history():
+    with App() as app:
+        app.ask("Before")
+        app.answer("You asked: Before")
+        other = database()
+        other.execute("BEGIN IMMEDIATE")
+        app.ask("Meanwhile")
+        app.answer("You asked: Meanwhile")
+        app.find("alert", "^The history in .* is in use by another program; close it and try again")
+        other.execute("ROLLBACK")
+        app.ask("After")
+        app.answer("You asked: After")
+        app.gone("alert", "^The history in")
+        asked = ["Before", "Meanwhile", "After"]
+        wait(lambda: [t for t in texts(data_folder()) if t in asked] == asked, "all to be saved")
+
+
+def a_history_that_is_locked_at_the_start():
+    other = database()
+    other.execute("PRAGMA journal_mode = WAL")
+    other.execute("PRAGMA locking_mode = EXCLUSIVE")
+    other.execute("BEGIN EXCLUSIVE")
+    with App() as app:
+        app.find("label", "^The history in .* is in use by another program; close it and try again")
+        app.ask("Not saved yet")
+        app.answer("You asked: Not saved yet")
+        other.close()
+        app.click("^Try Again$")
+        app.gone("label", "^The history in")
+        app.ask("Saved")
+        app.find("list item", "^Not saved yet, Today$")
+
+
+def a_newer_history():
+    other = database()
+    other.execute("PRAGMA user_version = 999")
+    other.close()
+    with App() as app:
+        app.find("label", "^The history in .* newer version of Allava")
+        app.ask("Even so")
+        app.answer("You asked: Even so")
+    with database() as other:
+        expect(other.execute("PRAGMA user_version").fetchone() == (999,), "it was changed")
+
+
+def a_damaged_history():
+    path = os.path.join(data_folder(), "history.sqlite")
+    with open(path, "w") as file:
+        file.write("This is a letter, not a database. " * 100)
+    with App() as app:
+        app.find("label", "^The history in .* is damaged or is no history; move the file away")
+        os.rename(path, path + ".old")
+        app.click("^Try Again$")
+        app.ask("In a new one")
+        app.find("list item", "^In a new one, Today$")
+
+
+def make_huge_image():
+    """100 megapixels in a small file."""
+    side = 10000
+    row = b"\0" + b"\x35\x84\xe4" * side
+    compressor = zlib.compressobj(1)
+    data = b"".join(compressor.compress(row) for _ in range(side)) + compressor.flush()
+    path = os.path.join(os.environ["HOME"], "huge.png")
+    with open(path, "wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n")
+        header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+        for kind, chunk in ((b"IHDR", header), (b"IDAT", data), (b"IEND", b"")):
+            crc = zlib.crc32(kind + chunk)
+            file.write(struct.pack(">I", len(chunk)) + kind + chunk + struct.pack(">I", crc))
+    return path
+
+
+def a_huge_image():
+    """The longest stall is told, not judged: it is the machine's as much as ours."""
+    path = make_huge_image()
+    with App(env={"ALLAVA_TEST_BEAT": "1"}) as app:
+        subprocess.run(["gapplication", "action", "org.allava.Allava", "reset-beat"], check=True)
+        source = desktop.drag(app, "files", path)
+        try:
+            app.find(desktop.BUTTON, "^Image being read")
+            app.focus()
+            press("ctrl+l")
+            write("How large?")
+            wait(lambda: app.entry_text() == "How large?", "the entry to take text meanwhile")
+            press("Return")  # as soon as it is read
+            wait(lambda: app.look("list item", "^Allava: I see 1 images"), "the answer", 120)
+        finally:
+            source.terminate()
+            source.wait()
+        app.find(desktop.BUTTON, r"^Image huge\.png, 10000 by 10000 pixels$")
+        passed, worked = app.read().split("reset")[1].split()[-2:]
+        print(f"# longest stall: {passed} ms passed, {worked} ms worked")
+
+
+if __name__ == "__main__":
+    desktop.main(
+        [
+            a_full_disk,
+            a_locked_history,
+            a_history_that_is_locked_at_the_start,
+            a_newer_history,
+            a_damaged_history,
+            a_huge_image,
+        ]
+    )
