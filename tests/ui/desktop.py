@@ -18,7 +18,7 @@ gi.require_version("Atspi", "2.0")
 gi.require_version("GdkPixbuf", "2.0")
 from gi.repository import Atspi, GdkPixbuf, GLib  # noqa: E402
 
-DEADLINE = float(os.environ.get("ALLAVA_TEST_DEADLINE", 15))
+DEADLINE = float(os.environ.get("ALLAVA_TEST_DEADLINE", 60))
 
 
 class Failure(AssertionError):
@@ -105,10 +105,14 @@ class App:
             stdout=self.out,
             stderr=None,
         )
-        self.root = wait(self._find_root, "the application on the accessibility bus", 30)
-        self.window = wait(lambda: self.look("frame"), "the window")
-        self.xid = wait(self._find_xid, "the X window")
-        self.focus()
+        try:
+            self.root = wait(self._find_root, "the application on the accessibility bus")
+            self.window = wait(lambda: self.look("frame"), "the window")
+            self.xid = wait(self._find_xid, "the X window")
+            self.focus()
+        except Exception:
+            self.kill()
+            raise
 
     def _find_root(self):
         if self.process.poll() is not None:
@@ -254,9 +258,8 @@ class App:
     def __exit__(self, kind, value, trace):
         if kind is None:
             self.close()
-        elif self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+        else:
+            self.kill()
 
 
 def move_to_target(app):
