@@ -13,6 +13,8 @@ kernels_for (AllavaIsa isa)
     return &allava_kernels_avx2;
   case ALLAVA_ISA_AVX512:
     return &allava_kernels_avx512;
+  case ALLAVA_ISA_AVX512_VNNI:
+    return &allava_kernels_avx512_vnni;
   case ALLAVA_ISA_AVX512_BF16:
     return &allava_kernels_avx512_bf16;
   case ALLAVA_ISA_NONE:
@@ -28,8 +30,9 @@ map_scratch (AllavaCpu *cpu, GError **error)
 {
   size_t threads = (size_t)allava_pool_get_threads (cpu->pool);
   size_t packed = ALLAVA_PACKED_WORDS * sizeof (uint32_t);
+  size_t groups = ALLAVA_PACKED_GROUPS * sizeof (AllavaQuadGroup);
   size_t scratch = threads * sizeof (AllavaScratch);
-  cpu->mapped = packed + scratch + ALLAVA_PARTIALS * sizeof (AllavaPartial);
+  cpu->mapped = packed + groups + scratch + ALLAVA_PARTIALS * sizeof (AllavaPartial);
 
   char *memory =
       mmap (NULL, cpu->mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -41,8 +44,9 @@ map_scratch (AllavaCpu *cpu, GError **error)
   }
   madvise (memory, cpu->mapped, MADV_HUGEPAGE);
   cpu->packed = (uint32_t *)memory;
-  cpu->scratch = (AllavaScratch *)(memory + packed);
-  cpu->partials = (AllavaPartial *)(memory + packed + scratch);
+  cpu->groups = (AllavaQuadGroup *)(memory + packed);
+  cpu->scratch = (AllavaScratch *)(memory + packed + groups);
+  cpu->partials = (AllavaPartial *)(memory + packed + groups + scratch);
   return TRUE;
 }
 

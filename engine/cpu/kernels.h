@@ -12,10 +12,14 @@ typedef enum {
   ALLAVA_ISA_NONE, /* below the floor (AVX2, FMA, F16C): the backend refuses to start */
   ALLAVA_ISA_AVX2,
   ALLAVA_ISA_AVX512,      /* F, BW, VL, DQ */
+  ALLAVA_ISA_AVX512_VNNI, /* and VNNI */
   ALLAVA_ISA_AVX512_BF16, /* and BF16 */
 } AllavaIsa;
 
-AllavaIsa allava_isa_detect (void); /* cpuid and the OS's saved state */
+/* By cpuid and the OS's saved state. For tests, the environment's ALLAVA_ISA ("avx2", "avx512",
+ * "avx512-vnni") makes it less. */
+AllavaIsa allava_isa_detect (void);
+AllavaIsa allava_isa_from_string (const char *name); /* NONE for an unknown one */
 const char *allava_isa_to_string (AllavaIsa isa);
 
 /* ---- Threads --------------------------------------------------------------------------------- */
@@ -56,12 +60,15 @@ typedef enum {
 
 /* A linear layer as it lies in the file. DATA may be unaligned to more than its element's size. */
 typedef struct {
-  const void *data;  /* [n_out, n_in] of DTYPE (F32, BF16 or F16) */
+  const void *data;  /* [n_out, n_in] of DTYPE (F32, BF16 or F16), or the values of Q8 or Q4 */
   const float *bias; /* [n_out], or NULL */
   AllavaDtype dtype;
   size_t n_out;
   size_t n_in;
+  const uint16_t *records; /* of Q8 and Q4: see quant.h */
 } AllavaMatrix;
+
+size_t allava_matrix_row_bytes (const AllavaMatrix *matrix); /* records included */
 
 /* y = activation (x W^T + b), or y += x W^T + b where ACCUMULATE (no activation then). */
 typedef struct {
@@ -77,7 +84,10 @@ typedef struct {
 /* Computes N_OPS products of M rows each, as one parallel job: q, k, v and fc1 of a Phi layer read
  * the same x; dense and fc2 both add to the same y (same n_out: then done in the order given).
  * M = 1 streams the weights at memory speed. Any n_in, n_out and m >= 1. A row's result does not
- * depend on the other rows, except that up to 8 rows are summed in another order than more. */
+ * depend on the other rows, except that up to 8 rows are summed in another order than more.
+ *
+ * For Q8 and Q4 matrices x is rounded to int8, groups of 32 with a scale each; only products of
+ * more than 8 rows without AVX-512 VNNI take x as it is. */
 void allava_cpu_linear (AllavaCpu *cpu, const AllavaLinear *ops, size_t n_ops, size_t m);
 
 /* ---- Attention ------------------------------------------------------------------------------- */

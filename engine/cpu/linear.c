@@ -1,6 +1,16 @@
 #include "cpu-private.h"
+#include <string.h>
 
 #define OPS_MAX 8 /* in one job; more are done in several */
+
+size_t
+allava_matrix_row_bytes (const AllavaMatrix *matrix)
+{
+  if (!allava_dtype_is_quantized (matrix->dtype))
+    return matrix->n_in * allava_dtype_size (matrix->dtype);
+  return allava_quant_row_bytes (matrix->dtype, matrix->n_in) +
+         allava_quant_row_groups (matrix->n_in) * sizeof (uint16_t);
+}
 
 static size_t
 divide_up (size_t a, size_t b)
@@ -33,6 +43,7 @@ typedef struct {
   size_t m;
   Chain chains[OPS_MAX];
   size_t n_chains;
+  AllavaByteRow rows[OPS_MAX][ALLAVA_STREAM_ROWS]; /* x of the operations with q8 or q4 matrices */
 } StreamJob;
 
 static Chain *
@@ -55,8 +66,13 @@ stream_task (size_t index, int thread, gpointer data)
     index -= chain->n_tasks;
   size_t start = index * chain->outputs;
   size_t n = MIN (chain->outputs, chain->n_out - start);
-  for (size_t i = 0; i < chain->n_ops; i++)
-    job->kernels->stream (&job->ops[chain->ops[i]], job->m, start, n);
+  for (size_t i = 0; i < chain->n_ops; i++) {
+    const AllavaLinear *op = &job->ops[chain->ops[i]];
+    if (allava_dtype_is_quantized (op->matrix->dtype))
+      job->kernels->stream_quant (op, job->rows[chain->ops[i]], job->m, start, n);
+    else
+      job->kernels->stream (op, job->m, start, n);
+  }
 }
 
 static void
@@ -66,15 +82,100 @@ add_to_chain (StreamJob *job, size_t index)
   Chain *chain = find_chain (job, op->y);
   g_assert (chain->n_ops == 0 || chain->n_out == op->matrix->n_out);
   chain->n_out = op->matrix->n_out;
-  chain->row_bytes += op->matrix->n_in * allava_dtype_size (op->matrix->dtype);
+  chain->row_bytes += allava_matrix_row_bytes (op->matrix);
   chain->ops[chain->n_ops++] = index;
+}
+
+/* ---- Few rows in int8 ------------------------------------------------------------------------ */
+
+static size_t
+byte_row_stride (size_t n_in)
+{
+  return divide_up (n_in, ALLAVA_BYTES_ALIGN) * ALLAVA_BYTES_ALIGN;
+}
+
+/* Of an AllavaByteRow's arrays: one byte a value, four for each four, eight for each group. */
+static size_t
+byte_row_bytes (size_t n_in)
+{
+  return byte_row_stride (n_in) / 4 * 9;
+}
+
+/* A row in MEMORY, which has byte_row_bytes() of room. */
+static AllavaByteRow
+place_byte_row (char *memory, size_t n_in)
+{
+  size_t stride = byte_row_stride (n_in);
+  return (AllavaByteRow){
+      .values = (int8_t *)memory,
+      .offsets = (int32_t *)(memory + stride),
+      .scales = (float *)(memory + 2 * stride),
+      .sums = (float *)(memory + 2 * stride + stride / 8),
+      .stride = stride,
+  };
+}
+
+/* The operation before INDEX whose rows in int8 serve this one too, or INDEX. */
+static size_t
+find_same_x (const AllavaLinear *ops, size_t index)
+{
+  const AllavaLinear *op = &ops[index];
+  for (size_t i = 0; i < index; i++)
+    if (ops[i].x == op->x && ops[i].x_stride == op->x_stride &&
+        ops[i].matrix->n_in == op->matrix->n_in && ops[i].matrix->dtype == op->matrix->dtype)
+      return i;
+  return index;
+}
+
+/* Rounds what the operations read, on this thread: it takes a microsecond. FALSE where there is
+ * not room for all of it at once. */
+static gboolean
+round_inputs (AllavaCpu *cpu, StreamJob *job, size_t n_ops)
+{
+  char *memory = (char *)cpu->packed;
+  size_t left = ALLAVA_PACKED_WORDS * sizeof (uint32_t);
+  for (size_t i = 0; i < n_ops; i++) {
+    const AllavaMatrix *matrix = job->ops[i].matrix;
+    if (!allava_dtype_is_quantized (matrix->dtype))
+      continue;
+    size_t same = find_same_x (job->ops, i), bytes = byte_row_bytes (matrix->n_in);
+    for (size_t row = 0; row < job->m && same == i; row++, memory += bytes, left -= bytes) {
+      if (left < bytes)
+        return FALSE;
+      job->rows[i][row] = place_byte_row (memory, matrix->n_in);
+      cpu->kernels->round_row (job->ops[i].x + row * job->ops[i].x_stride, matrix->n_in,
+                               matrix->dtype, &job->rows[i][row]);
+    }
+    if (same != i)
+      memcpy (job->rows[i], job->rows[same], sizeof job->rows[i]);
+  }
+  return TRUE;
+}
+
+static void stream (AllavaCpu *cpu, const AllavaLinear *ops, size_t n_ops, size_t m);
+
+/* One row of one operation after the other. */
+static void
+stream_apart (AllavaCpu *cpu, const AllavaLinear *ops, size_t n_ops, size_t m)
+{
+  for (size_t i = 0; i < n_ops; i++)
+    for (size_t row = 0; row < m; row++) {
+      AllavaLinear op = ops[i];
+      op.x += row * op.x_stride;
+      op.y += row * op.y_stride;
+      stream (cpu, &op, 1, 1);
+    }
 }
 
 static void
 stream (AllavaCpu *cpu, const AllavaLinear *ops, size_t n_ops, size_t m)
 {
-  StreamJob job = {cpu->kernels, ops, m};
+  StreamJob job = {.kernels = cpu->kernels, .ops = ops, .m = m};
   size_t bytes = 0, n_tasks = 0;
+  if (!round_inputs (cpu, &job, n_ops)) {
+    stream_apart (cpu, ops, n_ops, m);
+    return;
+  }
   for (size_t i = 0; i < n_ops; i++)
     add_to_chain (&job, i);
   for (size_t i = 0; i < job.n_chains; i++)
@@ -104,19 +205,38 @@ typedef struct {
 
 #define PACK_ROWS 8 /* in a task */
 
+static size_t
+words_in_block (AllavaWords kind)
+{
+  return kind == ALLAVA_WORDS_QUADS ? ALLAVA_QUAD_WORDS : ALLAVA_BLOCK_WORDS;
+}
+
+static size_t
+values_in_block (AllavaWords kind)
+{
+  return words_in_block (kind) * (kind == ALLAVA_WORDS_QUADS   ? 4
+                                  : kind == ALLAVA_WORDS_PAIRS ? 2
+                                                               : 1);
+}
+
 static void
 pack_task (size_t index, int thread, gpointer data)
 {
   MultiplyJob *job = data;
   const AllavaPacked *packed = &job->packed;
-  size_t block = ALLAVA_BLOCK_WORDS * (packed->pairs ? 2 : 1);
+  const AllavaKernels *kernels = job->cpu->kernels;
+  size_t values = values_in_block (packed->kind), words = words_in_block (packed->kind);
   size_t end = MIN ((index + 1) * PACK_ROWS, packed->m);
   for (size_t i = index * PACK_ROWS; i < end; i++) {
     const float *x = job->ops[0].x + (job->row + i) * job->ops[0].x_stride;
-    uint32_t *words = job->cpu->packed + i * ALLAVA_BLOCK_WORDS;
-    for (size_t k = packed->k_start; k < packed->k_end; k += block) {
-      job->cpu->kernels->pack_row (x + k, MIN (packed->k_end - k, block), packed->pairs, words);
-      words += packed->m * ALLAVA_BLOCK_WORDS;
+    size_t at = i; /* row of words */
+    for (size_t k = packed->k_start; k < packed->k_end; k += values, at += packed->m) {
+      size_t n = MIN (packed->k_end - k, values);
+      uint32_t *out = job->cpu->packed + at * words;
+      if (packed->kind == ALLAVA_WORDS_QUADS)
+        kernels->pack_quads (x + k, n, out, job->cpu->groups + at * ALLAVA_QUAD_GROUPS);
+      else
+        kernels->pack_row (x + k, n, packed->kind == ALLAVA_WORDS_PAIRS, out);
     }
   }
 }
@@ -129,9 +249,11 @@ multiply_task (size_t index, int thread, gpointer data)
   for (; index >= divide_up (op->matrix->n_out, job->outputs); op++)
     index -= divide_up (op->matrix->n_out, job->outputs);
   size_t start = index * job->outputs;
-  job->cpu->kernels->multiply (op, &job->packed, job->row, start,
-                               MIN (job->outputs, op->matrix->n_out - start),
-                               &job->cpu->scratch[thread]);
+  const AllavaKernels *kernels = job->cpu->kernels;
+  gboolean quads = job->packed.kind == ALLAVA_WORDS_QUADS;
+  (quads ? kernels->multiply_quads : kernels->multiply) (
+      op, &job->packed, job->row, start, MIN (job->outputs, op->matrix->n_out - start),
+      &job->cpu->scratch[thread]);
 }
 
 static size_t
@@ -149,7 +271,7 @@ static void
 choose_outputs (MultiplyJob *job)
 {
   size_t enough = 8 * (size_t)allava_pool_get_threads (job->cpu->pool);
-  job->outputs = 4 * ALLAVA_BLOCK_OUTPUTS;
+  job->outputs = ALLAVA_BLOCK_OUTPUTS * (job->packed.kind == ALLAVA_WORDS_QUADS ? 1 : 4);
   while (job->outputs > 32 && count_tasks (job) < enough)
     job->outputs /= 2;
 }
@@ -158,9 +280,10 @@ static void
 multiply_packed (MultiplyJob *job, size_t m, size_t n_in)
 {
   AllavaPool *pool = job->cpu->pool;
-  size_t block = ALLAVA_BLOCK_WORDS * (job->packed.pairs ? 2 : 1);
-  size_t rows_max = ALLAVA_PACKED_WORDS / ALLAVA_BLOCK_WORDS;
+  size_t block = values_in_block (job->packed.kind);
+  size_t rows_max = ALLAVA_PACKED_WORDS / words_in_block (job->packed.kind);
   job->packed.words = job->cpu->packed;
+  job->packed.groups = job->cpu->groups;
   choose_outputs (job);
   for (job->row = 0; job->row < m; job->row += job->packed.m) {
     job->packed.m = MIN (m - job->row, rows_max);
@@ -174,10 +297,13 @@ multiply_packed (MultiplyJob *job, size_t m, size_t n_in)
   }
 }
 
-static gboolean
-uses_pairs (AllavaCpu *cpu, const AllavaLinear *op)
+static AllavaWords
+choose_words (AllavaCpu *cpu, const AllavaLinear *op)
 {
-  return cpu->pairs && op->matrix->dtype == ALLAVA_DTYPE_BF16;
+  if (allava_dtype_is_quantized (op->matrix->dtype) && cpu->kernels->pack_quads != NULL)
+    return ALLAVA_WORDS_QUADS;
+  return cpu->pairs && op->matrix->dtype == ALLAVA_DTYPE_BF16 ? ALLAVA_WORDS_PAIRS
+                                                              : ALLAVA_WORDS_FLOATS;
 }
 
 /* How many of the operations can share one packing of x: they read the same, and write apart. */
@@ -187,7 +313,7 @@ count_alike (AllavaCpu *cpu, const AllavaLinear *ops, size_t n_ops)
   for (size_t i = 1; i < n_ops; i++) {
     if (ops[i].x != ops[0].x || ops[i].x_stride != ops[0].x_stride ||
         ops[i].matrix->n_in != ops[0].matrix->n_in ||
-        uses_pairs (cpu, &ops[i]) != uses_pairs (cpu, &ops[0]))
+        choose_words (cpu, &ops[i]) != choose_words (cpu, &ops[0]))
       return i;
     for (size_t j = 0; j < i; j++)
       if (ops[j].y == ops[i].y)
@@ -202,7 +328,7 @@ multiply (AllavaCpu *cpu, const AllavaLinear *ops, size_t n_ops, size_t m)
   while (n_ops > 0) {
     size_t n = count_alike (cpu, ops, n_ops);
     MultiplyJob job = {.cpu = cpu, .ops = ops, .n_ops = n};
-    job.packed.pairs = uses_pairs (cpu, ops);
+    job.packed.kind = choose_words (cpu, ops);
     multiply_packed (&job, m, ops[0].matrix->n_in);
     ops += n;
     n_ops -= n;

@@ -104,8 +104,14 @@ read_bytes (const void *data, size_t bytes)
 
 const AllavaKernels NAME (kernels) = {
     .stream = stream_linear,
+    .round_row = round_activations,
+    .stream_quant = stream_quantized,
     .pack_row = pack_activations,
     .multiply = multiply_linear,
+#ifdef __AVX512VNNI__
+    .pack_quads = pack_activation_quads,
+    .multiply_quads = multiply_linear_quads,
+#endif
     .attend = attend_many,
     .attend_one = attend_single,
     .layer_norm = layer_norm,

@@ -1,6 +1,7 @@
 #include "simd-kernels.h"
 #include "simd-math.h"
 #include "simd-multiply.h"
+#include "simd-quant.h"
 
 /* y[0 .. n) = activation (y) */
 ALWAYS_INLINE void
@@ -13,7 +14,7 @@ activate (float *y, size_t n, AllavaActivation activation)
     vf_store_some (y + i, n - i, vf_activate (vf_load_some (y + i, n - i), activation));
 }
 
-static void
+void
 activate_row (float *y, size_t n, AllavaActivation activation)
 {
   switch (activation) {
@@ -198,9 +199,7 @@ pack_activations (const float *x, size_t k, gboolean pairs, uint32_t *packed)
   memcpy (packed, x, k * sizeof *x);
 }
 
-/* y = tile + bias or y += tile + bias, where the first block brings the bias; then the activation,
- * where the block is the last. N <= NR columns. */
-static void
+void
 finish_tile (const AllavaLinear *op,
              const float *tile, /* [rows, NR] */
              size_t rows,
@@ -251,7 +250,7 @@ block_data (const AllavaMatrix *matrix, const Block *block)
 static Block
 next_block (const AllavaPacked *packed, const Block *block, size_t end)
 {
-  size_t k_max = ALLAVA_BLOCK_WORDS * (packed->pairs ? 2 : 1);
+  size_t k_max = ALLAVA_BLOCK_WORDS * (packed->kind == ALLAVA_WORDS_PAIRS ? 2 : 1);
   Block next = *block;
   next.k += block->count;
   if (next.k == packed->k_end) {
@@ -266,6 +265,8 @@ next_block (const AllavaPacked *packed, const Block *block, size_t end)
 static Fetch
 fetch_block (const AllavaMatrix *matrix, const Block *block)
 {
+  if (allava_dtype_is_quantized (matrix->dtype))
+    return (Fetch){0};
   size_t size = dtype_size (matrix->dtype);
   size_t pieces = block->count * size / FETCH_BYTES;
   return (Fetch){
@@ -299,7 +300,7 @@ multiply_block (const AllavaLinear *op,
                 const Block *next)
 {
   _Alignas(64) float tile[MR * NR];
-  size_t words = packed->pairs ? (block->count + 1) / 2 : block->count;
+  size_t words = packed->kind == ALLAVA_WORDS_PAIRS ? (block->count + 1) / 2 : block->count;
   size_t n_panels = (packed->m + MR - 1) / MR;
   size_t height = (packed->m + n_panels - 1) / n_panels; /* no panel much lower than the others */
   Fetch fetch = fetch_block (op->matrix, next);
@@ -313,7 +314,7 @@ multiply_block (const AllavaLinear *op,
       const uint32_t *weights = w + j * words;
       fetch_tile (op, rows, row + i, block->start + j);
 #ifdef __AVX512BF16__
-      if (packed->pairs)
+      if (packed->kind == ALLAVA_WORDS_PAIRS)
         multiply_pairs (rows, words, panel, weights, tile, NR, &fetch);
       else
 #endif
@@ -334,17 +335,20 @@ multiply_linear (const AllavaLinear *op,
                  AllavaScratch *scratch)
 {
   const AllavaMatrix *matrix = op->matrix;
-  size_t k_max = ALLAVA_BLOCK_WORDS * (packed->pairs ? 2 : 1);
+  size_t k_max = ALLAVA_BLOCK_WORDS * (packed->kind == ALLAVA_WORDS_PAIRS ? 2 : 1);
   Block block = {start, MIN (n, (size_t)ALLAVA_BLOCK_OUTPUTS), packed->k_start,
                  MIN (packed->k_end - packed->k_start, k_max)};
 
   while (block.n > 0) {
     Block next = next_block (packed, &block, start + n);
     size_t k_index = (block.k - packed->k_start) / k_max;
-    pack_columns (block_data (matrix, &block), matrix->dtype, matrix->n_in, block.n, block.count,
-                  packed->pairs, scratch->weights);
+    if (allava_dtype_is_quantized (matrix->dtype))
+      dequantize_columns (matrix, block.start, block.n, block.k, block.count, scratch);
+    else
+      pack_columns (block_data (matrix, &block), matrix->dtype, matrix->n_in, block.n, block.count,
+                    packed->kind == ALLAVA_WORDS_PAIRS, scratch->multiply.weights);
     multiply_block (op, packed, packed->words + k_index * packed->m * ALLAVA_BLOCK_WORDS,
-                    scratch->weights, row, &block, &next);
+                    scratch->multiply.weights, row, &block, &next);
     block = next;
   }
 }

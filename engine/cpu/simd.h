@@ -11,6 +11,8 @@
 /* What several files of one instruction set share has a name of its own in each. */
 #if defined(__AVX512BF16__)
 #define NAME(name) allava_##name##_avx512_bf16
+#elif defined(__AVX512VNNI__)
+#define NAME(name) allava_##name##_avx512_vnni
 #elif defined(__AVX512F__)
 #define NAME(name) allava_##name##_avx512
 #else

@@ -19,7 +19,7 @@ static char *only = NULL;
 static const GOptionEntry entries[] = {
     {"threads", 't', 0, G_OPTION_ARG_INT, &n_threads, "Threads (default: physical cores)", "N"},
     {"rounds", 'r', 0, G_OPTION_ARG_INT, &n_rounds, "Rounds of which the best counts", "N"},
-    {"isa", 'i', 0, G_OPTION_ARG_STRING, &isa_name, "avx2, avx512 or avx512-bf16", "NAME"},
+    {"isa", 'i', 0, G_OPTION_ARG_STRING, &isa_name, "avx2, avx512, avx512-vnni or avx512-bf16", "NAME"},
     {"only", 'o', 0, G_OPTION_ARG_STRING, &only, "multiply, stream or attention", "NAME"},
     {NULL},
 };
@@ -332,11 +332,10 @@ bench_attention (AllavaIsa isa)
 static AllavaIsa
 parse_isa (void)
 {
-  const char *names[] = {"", "avx2", "avx512", "avx512-bf16"};
-  for (AllavaIsa isa = ALLAVA_ISA_AVX2; isa <= allava_isa_detect (); isa++)
-    if (isa_name != NULL && g_str_equal (isa_name, names[isa]))
-      return isa;
-  return isa_name == NULL ? allava_isa_detect () : ALLAVA_ISA_NONE;
+  if (isa_name == NULL)
+    return allava_isa_detect ();
+  AllavaIsa isa = allava_isa_from_string (isa_name);
+  return isa <= allava_isa_detect () ? isa : ALLAVA_ISA_NONE;
 }
 
 static void
