@@ -3,6 +3,7 @@
 #include "json.h"
 #include "memory.h"
 #include "prompt.h"
+#include "quant.h"
 
 #include <string.h>
 
@@ -163,12 +164,14 @@ fill_info (AllavaModel *model)
   const AllavaConfig *config = &model->config;
   AllavaModelInfo *info = &model->info;
   AllavaTensorType type = model->weights.layers[0].fc1.weight->type;
+  AllavaDtype quantized = model->weights.quantized;
   info->name = strrchr (model->dir, G_DIR_SEPARATOR) != NULL
                    ? strrchr (model->dir, G_DIR_SEPARATOR) + 1
                    : model->dir;
-  info->stored_dtype = type == ALLAVA_TENSOR_BF16  ? ALLAVA_DTYPE_BF16
-                       : type == ALLAVA_TENSOR_F16 ? ALLAVA_DTYPE_F16
-                                                   : ALLAVA_DTYPE_F32;
+  info->stored_dtype = quantized != ALLAVA_DTYPE_AUTO ? quantized
+                       : type == ALLAVA_TENSOR_BF16   ? ALLAVA_DTYPE_BF16
+                       : type == ALLAVA_TENSOR_F16    ? ALLAVA_DTYPE_F16
+                                                      : ALLAVA_DTYPE_F32;
   info->image_size = config->vision.image_size;
   info->image_positions = config->image_positions;
   info->vision_width = config->vision.hidden_size;
@@ -216,9 +219,13 @@ load_weights (AllavaModel *model, const AllavaModelOptions *options, GError **er
   if (!map_weights (model, options, error))
     return FALSE;
   fill_info (model);
-  if (!choose_dtype (model, &resolved, error) ||
-      !allava_safetensors_warm (model->set, options->progress, options->progress_data,
-                                options->cancellable, error))
+  if (!choose_dtype (model, &resolved, error))
+    return FALSE;
+  /* A backend that quantises reads each tensor once, and does not need the file afterwards. */
+  gboolean quantize =
+      allava_dtype_is_quantized (resolved.dtype) && model->weights.quantized == ALLAVA_DTYPE_AUTO;
+  if (!quantize && !allava_safetensors_warm (model->set, options->progress, options->progress_data,
+                                             options->cancellable, error))
     return FALSE;
   model->backend_model =
       model->backend->load (&model->config, &model->weights, &resolved, &model->info, error);

@@ -57,10 +57,8 @@ read_seed (const char *text, uint64_t *seed, GError **error)
 static gboolean
 read_dtype (const char *text, AllavaDtype *dtype, GError **error)
 {
-  if (g_str_equal (text, "q8") || g_str_equal (text, "q4"))
-    return bad_value (error, "--dtype %s is not supported yet; use auto, f32, bf16 or f16", text);
   if (!allava_dtype_from_string (text, dtype))
-    return bad_value (error, "--dtype should be auto, f32, bf16 or f16, but is \"%s\"", text);
+    return bad_value (error, "--dtype should be auto, f32, bf16, f16, q8 or q4, but is \"%s\"", text);
   return TRUE;
 }
 
@@ -152,7 +150,7 @@ add_common_groups (GOptionContext *context, Cli *cli)
       COMMON ("model", "A model's folder (default: the bundled model)", "DIR"),
       COMMON ("vision-tower", "A CLIP folder, for models that come without one", "DIR"),
       COMMON ("device", "auto, cpu, cuda or cuda:N (default auto)", "DEVICE"),
-      COMMON ("dtype", "Arithmetic: auto, f32, bf16 or f16 (default auto: what fits)", "TYPE"),
+      COMMON ("dtype", "Weights: auto, f32, bf16, f16, q8 or q4 (default auto: what fits)", "TYPE"),
       COMMON ("threads", "CPU threads (default: one for each core)", "N"),
       COMMON ("alpha", "Transparent parts of pictures: white or drop (default white)", "HOW"),
       {NULL},

@@ -1,4 +1,4 @@
-/* backend.c - loads weights for the CPU and holds its sessions. */
+/* backend.c - the CPU's models and sessions. */
 #include "cpu-model.h"
 #include "memory.h"
 #include "quant.h"
@@ -18,146 +18,8 @@ cpu_alloc (size_t n, const char *what, GError **error)
   return data;
 }
 
-/* ---- Weights --------------------------------------------------------------------------------- */
-
-typedef struct {
-  CpuModel *model;
-  const AllavaWeights *weights;
-  gboolean dry;    /* only count the bytes */
-  size_t bytes;    /* of all weights kept */
-  gboolean failed; /* no memory */
-} Loader;
-
-static AllavaDtype
-dtype_of (const AllavaTensor *tensor)
-{
-  return tensor->type == ALLAVA_TENSOR_BF16  ? ALLAVA_DTYPE_BF16
-         : tensor->type == ALLAVA_TENSOR_F16 ? ALLAVA_DTYPE_F16
-                                             : ALLAVA_DTYPE_F32;
-}
-
-typedef struct {
-  const AllavaTensor *tensor;
-  AllavaDtype dtype;
-  char *out;
-} Conversion;
-
-#define CONVERT_BLOCK 4096
-
-static void
-convert_block (size_t index, int thread, gpointer data)
-{
-  const Conversion *c = data;
-  size_t begin = index * CONVERT_BLOCK;
-  size_t n = MIN (CONVERT_BLOCK, c->tensor->n_elements - begin);
-  AllavaDtype from = dtype_of (c->tensor);
-  const char *in = (const char *)c->tensor->data + begin * allava_dtype_size (from);
-  float wide[CONVERT_BLOCK];
-  allava_widen (in, from, n, wide);
-  allava_narrow (wide, c->dtype, n, c->out + begin * allava_dtype_size (c->dtype));
-}
-
-/* TENSOR's values in DTYPE: where they lie, or in a copy that the model owns. */
-static const void *
-keep (Loader *loader, const AllavaTensor *tensor, AllavaDtype dtype)
-{
-  size_t bytes = tensor->n_elements * allava_dtype_size (dtype);
-  gboolean aligned = (uintptr_t)tensor->data % allava_dtype_size (dtype) == 0;
-  loader->bytes += bytes;
-  if (loader->dry || (dtype_of (tensor) == dtype && aligned))
-    return tensor->data;
-  Conversion conversion = {tensor, dtype, g_try_malloc (MAX (bytes, 1))};
-  if (conversion.out == NULL) {
-    loader->failed = TRUE;
-    return NULL;
-  }
-  g_ptr_array_add (loader->model->owned, conversion.out);
-  allava_pool_run (allava_cpu_get_pool (loader->model->cpu),
-                   (tensor->n_elements + CONVERT_BLOCK - 1) / CONVERT_BLOCK, convert_block,
-                   &conversion);
-  return conversion.out;
-}
-
-static const float *
-load_vector (Loader *loader, const AllavaTensor *tensor)
-{
-  return tensor != NULL ? keep (loader, tensor, ALLAVA_DTYPE_F32) : NULL;
-}
-
-static CpuNorm
-load_norm (Loader *loader, const AllavaParam *param)
-{
-  return (CpuNorm){load_vector (loader, param->weight), load_vector (loader, param->bias)};
-}
-
-static AllavaMatrix
-load_matrix (Loader *loader, const AllavaParam *param)
-{
-  const AllavaTensor *tensor = param->weight;
-  AllavaDtype dtype =
-      loader->model->dtype == ALLAVA_DTYPE_F32 ? dtype_of (tensor) : loader->model->dtype;
-  return (AllavaMatrix){
-      .data = keep (loader, tensor, dtype),
-      .bias = load_vector (loader, param->bias),
-      .dtype = dtype,
-      .n_out = tensor->shape[0],
-      .n_in = tensor->n_elements / tensor->shape[0],
-  };
-}
-
-static void
-load_vision (Loader *loader)
-{
-  CpuModel *model = loader->model;
-  const AllavaWeights *weights = loader->weights;
-  model->class_embedding = load_vector (loader, weights->class_embedding.weight);
-  model->patch_embedding = load_matrix (loader, &weights->patch_embedding);
-  model->position_embedding = load_vector (loader, weights->position_embedding.weight);
-  model->pre_layrnorm = load_norm (loader, &weights->pre_layrnorm);
-  for (int i = 0; i < model->config->vision.n_run_layers; i++) {
-    const AllavaVisionLayer *from = &weights->vision_layers[i];
-    model->vision_layers[i] = (CpuVisionLayer){
-        .layer_norm1 = load_norm (loader, &from->layer_norm1),
-        .layer_norm2 = load_norm (loader, &from->layer_norm2),
-        .q_proj = load_matrix (loader, &from->q_proj),
-        .k_proj = load_matrix (loader, &from->k_proj),
-        .v_proj = load_matrix (loader, &from->v_proj),
-        .out_proj = load_matrix (loader, &from->out_proj),
-        .fc1 = load_matrix (loader, &from->fc1),
-        .fc2 = load_matrix (loader, &from->fc2),
-    };
-  }
-  for (int i = 0; i < model->config->n_projector_layers; i++)
-    model->projector[i] = load_matrix (loader, &weights->projector[i]);
-}
-
-static void
-load_decoder (Loader *loader)
-{
-  CpuModel *model = loader->model;
-  const AllavaWeights *weights = loader->weights;
-  model->embed_tokens = load_matrix (loader, &weights->embed_tokens);
-  for (int i = 0; i < model->config->n_layers; i++) {
-    const AllavaDecoderLayer *from = &weights->layers[i];
-    model->layers[i] = (CpuDecoderLayer){
-        .input_layernorm = load_norm (loader, &from->input_layernorm),
-        .q_layernorm = load_norm (loader, &from->q_layernorm),
-        .k_layernorm = load_norm (loader, &from->k_layernorm),
-        .q_proj = load_matrix (loader, &from->q_proj),
-        .k_proj = load_matrix (loader, &from->k_proj),
-        .v_proj = load_matrix (loader, &from->v_proj),
-        .dense = load_matrix (loader, &from->dense),
-        .fc1 = load_matrix (loader, &from->fc1),
-        .fc2 = load_matrix (loader, &from->fc2),
-    };
-  }
-  model->final_layernorm = load_norm (loader, &weights->final_layernorm);
-  model->lm_head = model->embed_tokens;
-  if (weights->lm_head.weight != weights->embed_tokens.weight)
-    model->lm_head = load_matrix (loader, &weights->lm_head);
-  else
-    model->lm_head.bias = load_vector (loader, weights->lm_head.bias);
-}
+/* ---- Models ------------------------------------------------------------------------------------
+ */
 
 /* Rotation angles as transformers' PhiRotaryEmbedding computes them, in f32. */
 static void
@@ -177,7 +39,7 @@ fill_rope (CpuModel *model)
 static size_t
 matrix_bytes (const AllavaMatrix *matrix)
 {
-  return matrix->n_out * matrix->n_in * allava_dtype_size (matrix->dtype) +
+  return matrix->n_out * allava_matrix_row_bytes (matrix) +
          (matrix->bias != NULL ? matrix->n_out * sizeof (float) : 0);
 }
 
@@ -228,7 +90,7 @@ model_new (const AllavaConfig *config, AllavaDtype dtype)
   CpuModel *model = g_new0 (CpuModel, 1);
   g_mutex_init (&model->mutex);
   model->config = config;
-  model->owned = g_ptr_array_new_with_free_func (g_free);
+  model->owned = g_ptr_array_new_with_free_func (free);
   model->dtype = dtype;
   model->kv_dtype = dtype == ALLAVA_DTYPE_F32 ? ALLAVA_DTYPE_F32 : ALLAVA_DTYPE_F16;
   model->vision_layers = g_new0 (CpuVisionLayer, config->vision.n_run_layers);
@@ -237,24 +99,22 @@ model_new (const AllavaConfig *config, AllavaDtype dtype)
 }
 
 static gboolean
-load_weights (CpuModel *model, const AllavaWeights *weights, AllavaModelInfo *info, GError **error)
+fill_model (CpuModel *model,
+            const AllavaWeights *weights,
+            const AllavaModelOptions *options,
+            AllavaModelInfo *info,
+            GError **error)
 {
   const AllavaConfig *config = model->config;
-  Loader loader = {.model = model, .weights = weights};
+  size_t bytes;
   model->rope =
       cpu_alloc ((size_t)config->context_length * config->rotary_dim, "the rotary table", error);
   if (model->rope == NULL)
     return FALSE;
   fill_rope (model);
-  load_vision (&loader);
-  load_decoder (&loader);
-  if (loader.failed) {
-    g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_MEMORY,
-                 "there is not enough memory to keep the weights as %s; use --dtype auto",
-                 allava_dtype_to_string (model->dtype));
+  if (!cpu_load_weights (model, weights, options, &bytes, error))
     return FALSE;
-  }
-  fill_info (model, loader.bytes, info);
+  fill_info (model, bytes, info);
   return TRUE;
 }
 
@@ -266,24 +126,19 @@ cpu_load (const AllavaConfig *config,
           GError **error)
 {
   AllavaIsa isa = allava_isa_detect ();
-  if (allava_dtype_is_quantized (options->dtype)) {
-    g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_UNSUPPORTED,
-                 "the CPU cannot keep weights as %s yet; use auto, f32, bf16 or f16",
-                 allava_dtype_to_string (options->dtype));
-    return NULL;
-  }
   if (isa == ALLAVA_ISA_NONE) {
     g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_DEVICE,
                  "this processor lacks AVX2, which Allava needs");
     return NULL;
   }
   AllavaDtype dtype = options->dtype;
-  AllavaCpu *cpu = allava_cpu_new (isa, options->threads, dtype == ALLAVA_DTYPE_BF16, error);
+  gboolean rounds = dtype == ALLAVA_DTYPE_BF16 || allava_dtype_is_quantized (dtype);
+  AllavaCpu *cpu = allava_cpu_new (isa, options->threads, rounds, error);
   if (cpu == NULL)
     return NULL;
   CpuModel *model = model_new (config, dtype);
   model->cpu = cpu;
-  if (load_weights (model, weights, info, error))
+  if (fill_model (model, weights, options, info, error))
     return model;
   cpu_unload (model);
   return NULL;
@@ -314,15 +169,14 @@ scratch_bytes (const AllavaConfig *config)
 static size_t
 cpu_measure (const AllavaConfig *config, const AllavaWeights *weights, AllavaDtype dtype)
 {
-  if (allava_dtype_is_quantized (dtype))
+  if (weights->quantized != ALLAVA_DTYPE_AUTO && weights->quantized != dtype)
     return SIZE_MAX;
   CpuModel *model = model_new (config, dtype);
-  Loader loader = {.model = model, .weights = weights, .dry = TRUE};
-  load_vision (&loader);
-  load_decoder (&loader);
+  size_t bytes;
+  cpu_load_weights (model, weights, NULL, &bytes, NULL);
   size_t kv = kv_bytes_per_position (model) * config->context_length;
   cpu_unload (model);
-  return loader.bytes + kv + scratch_bytes (config);
+  return bytes + kv + scratch_bytes (config);
 }
 
 static double

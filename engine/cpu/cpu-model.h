@@ -58,6 +58,15 @@ typedef struct {
   float *mlp;     /* [rows, F] */
 } CpuSession;
 
+/* Fills MODEL's matrices and vectors from WEIGHTS, in MODEL's dtype, and counts the *BYTES of what
+ * is kept; without OPTIONS it only counts. Errors: MEMORY, FORMAT (weights to be quantised are not
+ * finite), INPUT (they are quantised otherwise), G_IO_ERROR_CANCELLED. */
+gboolean cpu_load_weights (CpuModel *model,
+                           const AllavaWeights *weights,
+                           const AllavaModelOptions *options,
+                           size_t *bytes,
+                           GError **error);
+
 /* Scratch for N floats, or NULL with an error that names WHAT. */
 float *cpu_alloc (size_t n, const char *what, GError **error);
 

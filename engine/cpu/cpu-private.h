@@ -155,6 +155,14 @@ extern const AllavaKernels allava_kernels_avx512_bf16;
 void allava_widen_plainly (const void *src, AllavaDtype dtype, size_t n, float *dst);
 void allava_narrow_plainly (const float *src, AllavaDtype dtype, size_t n, void *dst);
 
+/* allava_quantize_row() with these instructions. */
+typedef gboolean (*AllavaQuantizeRowFunc) (
+    AllavaDtype dtype, const float *x, size_t n, void *values, uint16_t *records);
+gboolean allava_quantize_row_avx2 (
+    AllavaDtype dtype, const float *x, size_t n, void *values, uint16_t *records);
+gboolean allava_quantize_row_avx512 (
+    AllavaDtype dtype, const float *x, size_t n, void *values, uint16_t *records);
+
 /* What all threads share: packed activations, 16 MiB at a time, and parts of softmaxes. */
 #define ALLAVA_PACKED_WORDS ((size_t)4 << 20)
 #define ALLAVA_PACKED_GROUPS (ALLAVA_PACKED_WORDS * 4 / ALLAVA_QUANT_GROUP)

@@ -133,5 +133,16 @@ void allava_widen (const void *src, AllavaDtype dtype, size_t n, float *dst);
 void allava_narrow (const float *src, AllavaDtype dtype, size_t n, void *dst);
 size_t allava_dtype_size (AllavaDtype dtype); /* bytes of one value: 4 or 2 */
 
+/* Quantises a matrix [n_out, n_in] of DTYPE (F32, BF16 or F16) to FORMAT (Q8 or Q4), with all of
+ * the pool's threads. FALSE where a value is not finite. */
+gboolean allava_quantize_matrix (AllavaPool *pool,
+                                 const void *data,
+                                 AllavaDtype dtype,
+                                 size_t n_out,
+                                 size_t n_in,
+                                 AllavaDtype format,
+                                 void *values,
+                                 uint16_t *records);
+
 /* Bytes per second at which the pool reads BYTES of memory at DATA. */
 double allava_cpu_measure_bandwidth (AllavaCpu *cpu, const void *data, size_t bytes);

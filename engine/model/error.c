@@ -4,12 +4,8 @@
 G_DEFINE_QUARK (allava - error - quark, allava_error)
 
 static const char *const dtype_names[] = {
-    [ALLAVA_DTYPE_AUTO] = "auto",
-    [ALLAVA_DTYPE_F32] = "f32",
-    [ALLAVA_DTYPE_BF16] = "bf16",
-    [ALLAVA_DTYPE_F16] = "f16",
-    [ALLAVA_DTYPE_Q8] = "q8",
-    [ALLAVA_DTYPE_Q4] = "q4",
+    [ALLAVA_DTYPE_AUTO] = "auto", [ALLAVA_DTYPE_F32] = "f32", [ALLAVA_DTYPE_BF16] = "bf16",
+    [ALLAVA_DTYPE_F16] = "f16",   [ALLAVA_DTYPE_Q8] = "q8",   [ALLAVA_DTYPE_Q4] = "q4",
 };
 
 static const char *const finish_names[] = {

@@ -46,11 +46,14 @@ allava_dequantize_row (
 }
 
 gboolean
-allava_quant_check_records (AllavaDtype dtype, const uint16_t *records, size_t n)
+allava_quant_check_records (AllavaDtype dtype, const void *records, size_t n)
 {
   uint16_t limit = dtype == ALLAVA_DTYPE_Q8 ? 0x7c00 : 0xf800; /* infinity */
   uint16_t most = 0;
-  for (size_t i = 0; i < n; i++)
-    most = MAX (most, records[i]);
+  for (size_t i = 0; i < n; i++) {
+    uint16_t record;
+    memcpy (&record, (const char *)records + i * sizeof record, sizeof record);
+    most = MAX (most, record);
+  }
   return most < limit;
 }

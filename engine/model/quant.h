@@ -29,6 +29,7 @@
 
 #define ALLAVA_QUANT_GROUP 32
 #define ALLAVA_QUANT_FACTOR 0x1p-8f
+#define ALLAVA_QUANT_METADATA "allava_quantization"
 #define ALLAVA_QUANT_VERSION "1"
 
 static inline gboolean
@@ -80,5 +81,5 @@ allava_quant_zero (uint16_t record)
   return record & 0x7f;
 }
 
-/* Whether all N records' scales are finite and not negative. */
-gboolean allava_quant_check_records (AllavaDtype dtype, const uint16_t *records, size_t n);
+/* Whether all N records' scales are finite and not negative; RECORDS need not be aligned. */
+gboolean allava_quant_check_records (AllavaDtype dtype, const void *records, size_t n);

@@ -9,6 +9,9 @@
 #define ALLAVA_QUANTIZE_ROW allava_quantize_row
 #endif
 
+gboolean
+ALLAVA_QUANTIZE_ROW (AllavaDtype dtype, const float *x, size_t n, void *values, uint16_t *records);
+
 enum { GROUP = ALLAVA_QUANT_GROUP, LANES = 16 };
 
 /* Value i of LANES groups. */

@@ -22,8 +22,9 @@ typedef struct {
 } Shard;
 
 struct _AllavaSafetensors {
-  GPtrArray *shards;   /* Shard */
-  GHashTable *tensors; /* name -> AllavaTensor, which owns its name */
+  GPtrArray *shards;    /* Shard */
+  GHashTable *tensors;  /* name -> AllavaTensor, which owns its name */
+  GHashTable *metadata; /* string -> string */
 };
 
 static void
@@ -51,6 +52,7 @@ set_new (void)
   AllavaSafetensors *set = g_new0 (AllavaSafetensors, 1);
   set->shards = g_ptr_array_new_with_free_func (shard_free);
   set->tensors = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, tensor_free);
+  set->metadata = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   return set;
 }
 
@@ -68,8 +70,8 @@ parse_type (const char *name, size_t *bits)
       {"F16", ALLAVA_TENSOR_F16, 16},      {"F64", ALLAVA_TENSOR_OTHER, 64},
       {"I64", ALLAVA_TENSOR_OTHER, 64},    {"U64", ALLAVA_TENSOR_OTHER, 64},
       {"I32", ALLAVA_TENSOR_OTHER, 32},    {"U32", ALLAVA_TENSOR_OTHER, 32},
-      {"I16", ALLAVA_TENSOR_OTHER, 16},    {"U16", ALLAVA_TENSOR_OTHER, 16},
-      {"I8", ALLAVA_TENSOR_OTHER, 8},      {"U8", ALLAVA_TENSOR_OTHER, 8},
+      {"I16", ALLAVA_TENSOR_OTHER, 16},    {"U16", ALLAVA_TENSOR_U16, 16},
+      {"I8", ALLAVA_TENSOR_I8, 8},         {"U8", ALLAVA_TENSOR_U8, 8},
       {"BOOL", ALLAVA_TENSOR_OTHER, 8},    {"F8_E4M3", ALLAVA_TENSOR_OTHER, 8},
       {"F8_E5M2", ALLAVA_TENSOR_OTHER, 8},
   };
@@ -171,6 +173,7 @@ parse_tensor (
   tensor->file = shard->path;
   tensor->type_name = g_strdup (type_name);
   tensor->type = parse_type (type_name, &bits);
+  tensor->mapped = shard->mapped;
   if (!parse_shape (tensor, shape, error) ||
       !parse_offsets (tensor, offsets, bits, shard->data + data_offset, shard->length - data_offset,
                       error))
@@ -204,6 +207,21 @@ check_overlap (GPtrArray *tensors, GError **error)
   return TRUE;
 }
 
+/* Strings to strings; what else there is does not matter to anybody. */
+static void
+add_metadata (AllavaSafetensors *set, JsonNode *node)
+{
+  JsonObjectIter iter;
+  const char *key;
+  if (!JSON_NODE_HOLDS_OBJECT (node))
+    return;
+  json_object_iter_init (&iter, json_node_get_object (node));
+  while (json_object_iter_next (&iter, &key, &node))
+    if (json_node_get_value_type (node) == G_TYPE_STRING &&
+        !g_hash_table_contains (set->metadata, key))
+      g_hash_table_insert (set->metadata, g_strdup (key), json_node_dup_string (node));
+}
+
 static gboolean
 add_tensors (AllavaSafetensors *set,
              JsonObject *header,
@@ -217,8 +235,10 @@ add_tensors (AllavaSafetensors *set,
   JsonNode *node;
   json_object_iter_init (&iter, header);
   while (json_object_iter_next (&iter, &name, &node)) {
-    if (g_str_equal (name, "__metadata__"))
+    if (g_str_equal (name, "__metadata__")) {
+      add_metadata (set, node);
       continue;
+    }
     if (g_hash_table_contains (set->tensors, name)) {
       g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_FORMAT, "%s: tensor %s is in another file too",
                    shard->path, name);
@@ -401,6 +421,7 @@ allava_safetensors_free (AllavaSafetensors *set)
   if (set == NULL)
     return;
   g_hash_table_unref (set->tensors);
+  g_hash_table_unref (set->metadata);
   g_ptr_array_unref (set->shards);
   g_free (set);
 }
@@ -409,6 +430,33 @@ const AllavaTensor *
 allava_safetensors_find (AllavaSafetensors *set, const char *name)
 {
   return g_hash_table_lookup (set->tensors, name);
+}
+
+static int
+compare_file_and_place (gconstpointer a, gconstpointer b)
+{
+  const AllavaTensor *x = *(AllavaTensor *const *)a, *y = *(AllavaTensor *const *)b;
+  int order = strcmp (x->file, y->file);
+  return order != 0 ? order : compare_place (a, b);
+}
+
+GPtrArray *
+allava_safetensors_list (AllavaSafetensors *set)
+{
+  GPtrArray *tensors = g_ptr_array_new ();
+  GHashTableIter iter;
+  gpointer tensor;
+  g_hash_table_iter_init (&iter, set->tensors);
+  while (g_hash_table_iter_next (&iter, NULL, &tensor))
+    g_ptr_array_add (tensors, tensor);
+  g_ptr_array_sort (tensors, compare_file_and_place);
+  return tensors;
+}
+
+const char *
+allava_safetensors_get_metadata (AllavaSafetensors *set, const char *key)
+{
+  return g_hash_table_lookup (set->metadata, key);
 }
 
 /* ---- Reading ahead --------------------------------------------------------------------------- */
@@ -441,4 +489,28 @@ allava_safetensors_warm (AllavaSafetensors *set,
     }
   }
   return TRUE;
+}
+
+/* The pages that TENSOR touches, or with WHOLE those that hold nothing else. */
+static void
+advise (const AllavaTensor *tensor, gboolean whole, int advice)
+{
+  uintptr_t page = (uintptr_t)sysconf (_SC_PAGESIZE);
+  uintptr_t begin = (uintptr_t)tensor->data, end = begin + tensor->n_bytes;
+  begin = (begin + (whole ? page - 1 : 0)) / page * page;
+  end = (end + (whole ? 0 : page - 1)) / page * page;
+  if (tensor->mapped && begin < end)
+    madvise ((void *)begin, end - begin, advice);
+}
+
+void
+allava_safetensors_fetch (const AllavaTensor *tensor)
+{
+  advise (tensor, FALSE, MADV_POPULATE_READ);
+}
+
+void
+allava_safetensors_release (const AllavaTensor *tensor)
+{
+  advise (tensor, TRUE, MADV_DONTNEED);
 }

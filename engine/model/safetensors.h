@@ -14,7 +14,10 @@ typedef enum {
   ALLAVA_TENSOR_F32,
   ALLAVA_TENSOR_BF16,
   ALLAVA_TENSOR_F16,
-  ALLAVA_TENSOR_OTHER, /* integers, f64, f8, ...: there, but not for weights */
+  ALLAVA_TENSOR_I8, /* of quantised weights, as the next two */
+  ALLAVA_TENSOR_U8,
+  ALLAVA_TENSOR_U16,
+  ALLAVA_TENSOR_OTHER, /* larger integers, f64, f8, ...: there, but not for weights */
 } AllavaTensorType;
 
 typedef struct {
@@ -27,6 +30,7 @@ typedef struct {
   size_t n_elements;
   const void *data; /* mapped; unaligned where the file's writer left it so */
   size_t n_bytes;
+  gboolean mapped; /* rather than in the caller's memory */
 } AllavaTensor;
 
 typedef struct _AllavaSafetensors AllavaSafetensors;
@@ -46,6 +50,16 @@ void allava_safetensors_free (AllavaSafetensors *set);
 
 /* Borrowed, or NULL. */
 const AllavaTensor *allava_safetensors_find (AllavaSafetensors *set, const char *name);
+
+/* All of them, by file and place; borrowed. Free the array. */
+GPtrArray *allava_safetensors_list (AllavaSafetensors *set);
+
+/* A string of a file's __metadata__, or NULL; the first file that has it decides. */
+const char *allava_safetensors_get_metadata (AllavaSafetensors *set, const char *key);
+
+/* Reads one tensor's mapped pages ahead; and gives back those that are its alone. */
+void allava_safetensors_fetch (const AllavaTensor *tensor);
+void allava_safetensors_release (const AllavaTensor *tensor);
 
 /* Reads all mapped pages ahead, so that the first answer does not wait for the disk; reports
  * progress and stops when cancelled (FALSE, G_IO_ERROR_CANCELLED). */

@@ -1,4 +1,5 @@
 #include "weights.h"
+#include "quant.h"
 
 /* ---- The blueprint --------------------------------------------------------------------------- */
 
@@ -73,6 +74,7 @@ typedef struct {
   AllavaSafetensors *set;
   size_t sizes[N_SIZES];
   size_t *n_parameters;
+  gboolean quantized; /* SET may hold quantised weights */
 } Binder;
 
 static gboolean
@@ -93,7 +95,7 @@ check_tensor (
                  tensor->name, is->str, should->str);
     return FALSE;
   }
-  if (tensor->type == ALLAVA_TENSOR_OTHER) {
+  if (tensor->type > ALLAVA_TENSOR_F16) {
     g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_UNSUPPORTED,
                  "%s: tensor %s is stored as %s; Allava reads F32, BF16 and F16", tensor->file,
                  tensor->name, tensor->type_name);
@@ -123,6 +125,100 @@ find_tensor (const Binder *binder,
   return optional;
 }
 
+/* ---- Quantised weights ----------------------------------------------------------------------- */
+
+static gboolean
+has_shape (const AllavaTensor *tensor, size_t rows, size_t columns)
+{
+  return tensor->n_dims == 2 && tensor->shape[0] == rows && tensor->shape[1] == columns;
+}
+
+static gboolean
+check_records (const AllavaTensor *weight,
+               const AllavaTensor *records,
+               AllavaDtype dtype,
+               size_t n_out,
+               size_t n_in,
+               GError **error)
+{
+  AllavaTensorType type = dtype == ALLAVA_DTYPE_Q8 ? ALLAVA_TENSOR_F16 : ALLAVA_TENSOR_U16;
+  if (records->type != type || !has_shape (records, n_out, allava_quant_row_groups (n_in))) {
+    g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_FORMAT,
+                 "%s: tensor %s should be %s [%zu, %zu], the scales of %s", records->file,
+                 records->name, type == ALLAVA_TENSOR_F16 ? "F16" : "U16", n_out,
+                 allava_quant_row_groups (n_in), weight->name);
+    return FALSE;
+  }
+  if (!allava_quant_check_records (dtype, records->data, records->n_elements)) {
+    g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_FORMAT,
+                 "%s: tensor %s holds scales that are negative or not finite; the file is damaged",
+                 records->file, records->name);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+/* The values NAME, known to be I8 or U8, of a matrix [N_OUT, N_IN], and their records. */
+static gboolean
+bind_quantized (const Binder *binder,
+                const char *name,
+                size_t n_out,
+                size_t n_in,
+                AllavaParam *param,
+                GError **error)
+{
+  const AllavaTensor *weight = allava_safetensors_find (binder->set, name);
+  AllavaDtype dtype = weight->type == ALLAVA_TENSOR_I8 ? ALLAVA_DTYPE_Q8 : ALLAVA_DTYPE_Q4;
+  g_autofree char *records_name = g_strconcat (name, "_scales", NULL);
+  const AllavaTensor *records = allava_safetensors_find (binder->set, records_name);
+  size_t multiple = ALLAVA_QUANT_GROUP * (dtype == ALLAVA_DTYPE_Q4 ? 2 : 1);
+  if (n_in % multiple != 0 || !has_shape (weight, n_out, allava_quant_row_bytes (dtype, n_in))) {
+    g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_FORMAT,
+                 "%s: tensor %s is not %s of the matrix [%zu, %zu] that config.json says it is",
+                 weight->file, name, allava_dtype_to_string (dtype), n_out, n_in);
+    return FALSE;
+  }
+  if (records == NULL) {
+    g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_FORMAT, "%s: tensor %s lacks its scales, %s",
+                 weight->file, name, records_name);
+    return FALSE;
+  }
+  *binder->n_parameters += n_out * n_in;
+  param->weight = weight;
+  param->records = records;
+  return check_records (weight, records, dtype, n_out, n_in, error);
+}
+
+/* What the file says that it is quantised to. */
+static gboolean
+read_quantization (AllavaSafetensors *set, AllavaDtype *dtype, GError **error)
+{
+  const char *name = allava_safetensors_get_metadata (set, ALLAVA_QUANT_METADATA);
+  const char *version = allava_safetensors_get_metadata (set, ALLAVA_QUANT_METADATA "_version");
+  if (name == NULL)
+    return TRUE;
+  if (g_strcmp0 (version, ALLAVA_QUANT_VERSION) == 0 && allava_dtype_from_string (name, dtype) &&
+      allava_dtype_is_quantized (*dtype))
+    return TRUE;
+  g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_UNSUPPORTED,
+               "the model's weights are quantised as \"%s\", version %s, which this version of "
+               "Allava does not know",
+               name, version != NULL ? version : "unknown");
+  return FALSE;
+}
+
+/* ---- Entries --------------------------------------------------------------------------------- */
+
+/* Whether the tensor NAME of ENTRY holds quantised values. Those that multiply only, and in a file
+ * that says so. */
+static gboolean
+is_quantized (const Binder *binder, const Entry *entry, const char *name, int n_dims)
+{
+  const AllavaTensor *tensor = allava_safetensors_find (binder->set, name);
+  return binder->quantized && entry->kind >= AND_BIAS && n_dims == 2 && tensor != NULL &&
+         (tensor->type == ALLAVA_TENSOR_I8 || tensor->type == ALLAVA_TENSOR_U8);
+}
+
 static gboolean
 bind_entry (
     const Binder *binder, const Entry *entry, const char *prefix, gpointer owner, GError **error)
@@ -134,7 +230,10 @@ bind_entry (
   int n_dims = 0;
   while (n_dims < 5 && entry->shape[n_dims] != END)
     n_dims++;
-  if (!find_tensor (binder, weight, entry->shape, n_dims, FALSE, &param->weight, error))
+  if (is_quantized (binder, entry, weight, n_dims)
+          ? !bind_quantized (binder, weight, binder->sizes[entry->shape[0]],
+                             binder->sizes[entry->shape[1]], param, error)
+          : !find_tensor (binder, weight, entry->shape, n_dims, FALSE, &param->weight, error))
     return FALSE;
   return entry->kind < AND_BIAS ||
          find_tensor (binder, bias, entry->shape, 1, entry->kind == MAY_BIAS, &param->bias, error);
@@ -265,6 +364,11 @@ allava_weights_bind (AllavaWeights *weights,
       .vision_layers = g_new0 (AllavaVisionLayer, vision->n_run_layers),
       .layers = g_new0 (AllavaDecoderLayer, config->n_layers),
   };
+  if (!read_quantization (set, &weights->quantized, error)) {
+    allava_weights_clear (weights);
+    return FALSE;
+  }
+  binder.quantized = weights->quantized != ALLAVA_DTYPE_AUTO;
   Binder tower_binder = binder;
   const char *tower_prefix = choose_tower (&tower_binder, set, tower, error);
   gboolean sequential = config->n_projector_layers > 1 ||

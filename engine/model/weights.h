@@ -2,7 +2,8 @@
  *
  * H hidden_size, F intermediate_size, Q n_heads * head_dim, K n_kv_heads * head_dim, V vocab_size;
  * D, E the vision tower's hidden_size and intermediate_size, P its patches. Linear weights are
- * [out, in]. All tensors are checked to be there and to have these shapes. */
+ * [out, in]. All tensors are checked to be there and to have these shapes; in a quantised file,
+ * [out, in] weights with a bias and lm_head may be values and records instead. */
 #pragma once
 
 #include "config.h"
@@ -10,7 +11,8 @@
 
 typedef struct {
   const AllavaTensor *weight;
-  const AllavaTensor *bias; /* NULL where the layer has none */
+  const AllavaTensor *bias;    /* NULL where the layer has none */
+  const AllavaTensor *records; /* of a quantised weight (quant.h), otherwise NULL */
 } AllavaParam;
 
 typedef struct {
@@ -46,8 +48,9 @@ typedef struct {
   AllavaParam embed_tokens;                           /* [V, H] */
   AllavaDecoderLayer *layers;                         /* n_layers */
   AllavaParam final_layernorm;                        /* [H] */
-  AllavaParam lm_head; /* [V, H], bias optional; embed_tokens' where tied */
-  size_t n_parameters; /* elements of all these tensors, each counted once */
+  AllavaParam lm_head;   /* [V, H], bias optional; embed_tokens' where tied */
+  size_t n_parameters;   /* elements of all these tensors, each counted once */
+  AllavaDtype quantized; /* Q8 or Q4 where the file says that it is; otherwise AUTO */
 } AllavaWeights;
 
 /* Fills WEIGHTS with borrowed tensors of SET; those of the vision tower come from TOWER where SET
