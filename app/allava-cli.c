@@ -10,7 +10,7 @@ static const struct {
     {"describe", cli_describe},     {"chat", cli_chat},
     {"generate", cli_generate},     {"tokenize", cli_tokenize},
     {"detokenize", cli_detokenize}, {"dump", cli_dump},
-    {"bench", cli_bench},
+    {"bench", cli_bench},           {"quantize", cli_quantize},
 };
 
 static const CliUsage usage = {
@@ -25,6 +25,7 @@ static const CliUsage usage = {
                "  detokenize  Turn token ids into text\n"
                "  dump        Write what the model computes as NumPy files\n"
                "  bench       Measure speed and memory\n"
+               "  quantize    Write a model with smaller weights\n"
                "\n"
                "Each has a --help of its own. Options may stand before or after the command.",
     .examples =

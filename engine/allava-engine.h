@@ -161,6 +161,17 @@ void allava_model_unref (AllavaModel *model);
 const AllavaModelInfo *allava_model_get_info (AllavaModel *model);
 AllavaTokenizer *allava_model_get_tokenizer (AllavaModel *model); /* borrowed */
 
+/* Writes the model in DIR with its weights quantised to DTYPE (Q8 or Q4) to the folder OUT, which
+ * then loads as it is; a vision tower in a folder of its own stays there. OUT must not be there, or
+ * be empty; it appears when it is whole. Of OPTIONS, threads, vision_tower, progress and cancellable
+ * count; they may be NULL. Errors: FILE, FORMAT, UNSUPPORTED, INPUT (it is quantised already), MEMORY,
+ * G_IO_ERROR. */
+gboolean allava_quantize (const char *dir,
+                          const char *out,
+                          AllavaDtype dtype,
+                          const AllavaModelOptions *options,
+                          GError **error);
+
 /* Reads a large buffer with the model's device and threads for about a third of a second.
  * Returns bytes per second: the limit that decoding runs against. */
 double allava_model_measure_bandwidth (AllavaModel *model);

@@ -24,7 +24,7 @@ G_DEFINE_FINAL_TYPE (AllavaPreferences, allava_preferences, ADW_TYPE_PREFERENCES
 
 /* In the order of the rows' items. */
 static const char *const devices[] = {"auto", "cpu", "cuda", NULL};
-static const char *const dtypes[] = {"auto", "f32", "bf16", "f16", NULL};
+static const char *const dtypes[] = {"auto", "f32", "bf16", "f16", "q8", "q4", NULL};
 static const char *const announcements[] = {"never", "done", "sentences", NULL};
 
 /* A key's string to the row's position; "cuda:1" is the graphics card too. */

@@ -46,6 +46,7 @@ int cli_tokenize (Cli *cli, char **args);
 int cli_detokenize (Cli *cli, char **args);
 int cli_dump (Cli *cli, char **args);
 int cli_bench (Cli *cli, char **args);
+int cli_quantize (Cli *cli, char **args);
 
 /* ---- options.c ------------------------------------------------------------------------------- */
 
@@ -76,6 +77,17 @@ int cli_misuse (const CliUsage *usage, const char *message);
 
 /* The folder in use: --model's, or the bundled model's. Errors: FILE (there is none). */
 char *cli_dup_model_dir (Cli *cli, GError **error);
+
+/* What takes long shows how far it is, on a terminal only. */
+typedef struct {
+  const char *verb; /* "Loading" */
+  const char *name;
+  int64_t start;
+  int64_t shown; /* when last; 0: never */
+} CliProgress;
+
+void cli_progress_cb (double fraction, gpointer user_data);
+void cli_progress_end (const CliProgress *progress);
 
 /* Both borrowed; loaded at the first call. */
 AllavaModel *cli_get_model (Cli *cli, GError **error);

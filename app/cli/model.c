@@ -30,26 +30,19 @@ cli_dup_model_dir (Cli *cli, GError **error)
   return NULL;
 }
 
-/* A slow load shows how far it is, on a terminal only. */
-typedef struct {
-  const char *name;
-  int64_t start;
-  int64_t shown; /* when last; 0: never */
-} Progress;
-
-static void
-progress_cb (double fraction, gpointer user_data)
+void
+cli_progress_cb (double fraction, gpointer user_data)
 {
-  Progress *progress = user_data;
+  CliProgress *progress = user_data;
   int64_t now = g_get_monotonic_time ();
   if (now - progress->start < G_USEC_PER_SEC / 2 || now - progress->shown < G_USEC_PER_SEC / 10)
     return;
   progress->shown = now;
-  fprintf (stderr, "\rLoading %s: %d %%", progress->name, (int)(fraction * 100));
+  fprintf (stderr, "\r%s %s: %d %%", progress->verb, progress->name, (int)(fraction * 100));
 }
 
-static void
-progress_end (const Progress *progress)
+void
+cli_progress_end (const CliProgress *progress)
 {
   if (progress->shown != 0)
     fputs ("\r\033[K", stderr);
@@ -86,19 +79,19 @@ cli_get_model (Cli *cli, GError **error)
     return NULL;
 
   g_autofree char *name = g_filename_display_basename (dir);
-  Progress progress = {.name = name, .start = g_get_monotonic_time ()};
+  CliProgress progress = {"Loading", name, g_get_monotonic_time ()};
   AllavaModelOptions options = {
       .dtype = cli->dtype,
       .device = cli->device != NULL ? cli->device : "auto",
       .threads = cli->threads,
       .vision_tower = cli->vision_tower,
-      .progress = isatty (STDERR_FILENO) ? progress_cb : NULL,
+      .progress = isatty (STDERR_FILENO) ? cli_progress_cb : NULL,
       .progress_data = &progress,
       .cancellable = cli->cancellable,
   };
   cli->model = allava_model_load (dir, &options, error);
   cli->load_ms = cli_milliseconds_since (progress.start);
-  progress_end (&progress);
+  cli_progress_end (&progress);
   cli->model_failed = cli->model == NULL;
   if (!cli->model_failed) {
     introduce_bundled (cli);

@@ -58,7 +58,8 @@ static gboolean
 read_dtype (const char *text, AllavaDtype *dtype, GError **error)
 {
   if (!allava_dtype_from_string (text, dtype))
-    return bad_value (error, "--dtype should be auto, f32, bf16, f16, q8 or q4, but is \"%s\"", text);
+    return bad_value (error, "--dtype should be auto, f32, bf16, f16, q8 or q4, but is \"%s\"",
+                      text);
   return TRUE;
 }
 

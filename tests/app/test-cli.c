@@ -132,7 +132,7 @@ static void
 test_help (void)
 {
   static const char *const commands[] = {"describe",   "chat", "generate", "tokenize",
-                                         "detokenize", "dump", "bench"};
+                                         "detokenize", "dump", "bench",    "quantize"};
   g_auto (Run) all = run ("--help");
   g_assert_cmpint (all.status, ==, 0);
   g_assert_cmpstr (all.err, ==, "");
@@ -636,7 +636,11 @@ add_misuse_tests (void)
       "describe --top-k 1e3 x.png",
       "describe --seed -1 x.png",
       "describe --dtype f64 x.png",
-      "describe --dtype q8 x.png",
+      "describe --dtype q5 x.png",
+      "quantize --dtype q8",
+      "quantize --out x",
+      "quantize --dtype bf16 --out x",
+      "quantize --dtype q4 --out x y",
       "describe --device gpu x.png",
       "describe --device cuda:x x.png",
       "describe --alpha black x.png",
