@@ -161,7 +161,17 @@ attend_many (
 
 /* ---- One query: the cache streams through once ----------------------------------------------- */
 
-enum { KEYS = 64 }; /* whose scores are formed before their values are added */
+/* KEYS whose scores are formed before their values are added; COLUMNS, vectors of a value that are
+ * summed side by side: all of an ALLaVA head's, so that each row is read once and in order. */
+enum { KEYS = 64, COLUMNS = 5 };
+
+/* Reading alternates between keys and values too often for the processor to see both coming. */
+ALWAYS_INLINE void
+prefetch_row (const char *row, size_t bytes)
+{
+  for (size_t at = 0; at < bytes; at += 64)
+    _mm_prefetch (row + at, _MM_HINT_T0);
+}
 
 ALWAYS_INLINE float
 dot_key (const char *key, AllavaDtype dtype, const float *query, size_t dim)
@@ -176,21 +186,54 @@ dot_key (const char *key, AllavaDtype dtype, const float *query, size_t dim)
   return vf_sum (sum);
 }
 
+/* The N values of a block of keys, [n, dim], and the keys after it, which are fetched meanwhile. */
+typedef struct {
+  const char *values;
+  AllavaDtype dtype;
+  size_t n;
+  size_t dim;
+  const char *next;
+  size_t n_next;
+} ValueBlock;
+
+/* out[0 .. VECTORS * LANES) += sum of weights[i] * values[i], from column J on. */
+ALWAYS_INLINE void
+add_columns (const ValueBlock *block, const float *weights, size_t j, size_t vectors, float *out)
+{
+  AllavaDtype dtype = block->dtype;
+  size_t row = block->dim * dtype_size (dtype), left = block->dim - j;
+  vf sums[COLUMNS];
+#pragma GCC unroll 5
+  for (size_t v = 0; v < vectors; v++)
+    sums[v] = vf_load (out + j + v * LANES);
+  for (size_t i = 0; i < block->n; i++) {
+    const char *p = block->values + i * row + j * dtype_size (dtype);
+    vf weight = vf_set (weights[i]);
+    if (j == 0 && i < block->n_next)
+      prefetch_row (block->next + i * row, row);
+#pragma GCC unroll 5
+    for (size_t v = 0; v < vectors; v++) {
+      const char *at = p + v * LANES * dtype_size (dtype);
+      sums[v] = vf_fma (weight,
+                        vectors > 1 || left >= LANES ? vf_load_as (at, dtype)
+                                                     : vf_load_some_as (at, left, dtype),
+                        sums[v]);
+    }
+  }
+#pragma GCC unroll 5
+  for (size_t v = 0; v < vectors; v++)
+    vf_store (out + j + v * LANES, sums[v]);
+}
+
 /* out[0 .. dim) += sum of weights[i] * values[i]. */
 ALWAYS_INLINE void
-add_values (
-    const char *values, AllavaDtype dtype, const float *weights, size_t n, size_t dim, float *out)
+add_values (const ValueBlock *block, const float *weights, float *out)
 {
-  for (size_t j = 0; j < dim; j += LANES) {
-    vf sum = vf_load (out + j);
-    size_t left = dim - j;
-    for (size_t i = 0; i < n; i++) {
-      const char *p = values + (i * dim + j) * dtype_size (dtype);
-      vf v = left >= LANES ? vf_load_as (p, dtype) : vf_load_some_as (p, left, dtype);
-      sum = vf_fma (vf_set (weights[i]), v, sum);
-    }
-    vf_store (out + j, sum);
-  }
+  size_t j = 0;
+  for (; j + COLUMNS * LANES <= block->dim; j += COLUMNS * LANES)
+    add_columns (block, weights, j, COLUMNS, out);
+  for (; j < block->dim; j += LANES)
+    add_columns (block, weights, j, 1, out);
 }
 
 ALWAYS_INLINE void
@@ -218,12 +261,17 @@ attend_one_dtype (const AllavaAttention *attention,
   for (size_t first = 0; first < n; first += KEYS) {
     size_t count = MIN (n - first, (size_t)KEYS);
     float factor;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+      prefetch_row (v + (first + i) * row, row);
       weights[i] = dot_key (k + (first + i) * row, dtype, scaled, dim);
+    }
     softmax_row (weights, count, count, &partial->max, &partial->sum, &factor);
     if (factor != 1.f)
       scale_rows (partial->out, dim, factor);
-    add_values (v + first * row, dtype, weights, count, dim, partial->out);
+    size_t next = first + count;
+    ValueBlock block = {
+        v + first * row, dtype, count, dim, k + next * row, MIN (n - next, (size_t)KEYS)};
+    add_values (&block, weights, partial->out);
   }
 }
 
