@@ -6,7 +6,8 @@ Each NAME=DIR is a model's folder, drawn as a line called NAME, for instance q8 
 checkpoint (allava-cli quantize). Reads prompts of up to the whole context without an image and
 decodes a few tokens after each: the former is the time of prefill by length, the latter that of a
 token by position. Then the first model again with 1 thread to as many as there are. Needs nothing
-but Python, and about two minutes with ALLaVA-3B's sizes on two cores. --under is put before each
+but Python, and about two minutes with ALLaVA-3B's sizes on two cores. --keep FILE holds what has
+been measured; a run that was interrupted goes on from there. --under is put before each
 measurement's command ("taskset -c 0,1").
 """
 
@@ -20,9 +21,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 MARKS = 7  # tokens that bench's prompt has around its text
-LENGTHS = (8, 256, 512, 1024, 1536, 2040)
+LENGTHS = (8, 512, 1024, 1536, 2040)
 NEW_TOKENS = 8
-THREADS_LENGTH = 256
+THREADS_LENGTH = 512
 
 Points = list[tuple[float, float]]
 
@@ -36,20 +37,27 @@ class Panel(NamedTuple):
 # ---- Measuring ----
 
 
-def bench(args: argparse.Namespace, model: str, length: int, threads: int) -> dict[str, float]:
-    command = shlex.split(args.under) + [
-        args.cli, "bench", "--json", "--model", model, "--no-image", "--threads", str(threads),
-        "--prompt-tokens", str(length - MARKS), "--new-tokens", str(NEW_TOKENS),
-    ]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+def bench(args: argparse.Namespace, name: str, length: int, threads: int) -> dict[str, float]:
+    key = f"{name} {length} {threads}"
+    if key not in args.kept:
+        command = shlex.split(args.under) + [
+            args.cli, "bench", "--json", "--model", args.models[name], "--no-image",
+            "--threads", str(threads), "--prompt-tokens", str(length - MARKS),
+            "--new-tokens", str(NEW_TOKENS),
+        ]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        args.kept[key] = json.loads(done.stdout)
+        if args.keep:
+            args.keep.write_text(json.dumps(args.kept))
+    return args.kept[key]
 
 
 def measure_lengths(args: argparse.Namespace) -> tuple[Panel, Panel]:
     decode: dict[str, Points] = {name: [] for name in args.models}
     prefill: dict[str, Points] = {name: [] for name in args.models}
     for length in LENGTHS:
-        for name, model in args.models.items():
-            result = bench(args, model, length, args.threads)
+        for name in args.models:
+            result = bench(args, name, length, args.threads)
             decode[name].append((length, 1e3 / result["decode_tokens_per_s"]))
             prefill[name].append((length, result["prefill_ms"] / 1e3))
     return (Panel("Decoding a token, ms", "position", decode),
@@ -61,10 +69,10 @@ def thread_counts(most: int) -> list[int]:
 
 
 def measure_threads(args: argparse.Namespace) -> Panel:
-    name, model = next(iter(args.models.items()))
+    name = next(iter(args.models))
     lines: dict[str, Points] = {"prefill": [], "decode": []}
     for threads in thread_counts(args.threads):
-        result = bench(args, model, THREADS_LENGTH, threads)
+        result = bench(args, name, THREADS_LENGTH, threads)
         lines["prefill"].append((threads, 1e3 / result["prefill_ms"]))
         lines["decode"].append((threads, result["decode_tokens_per_s"]))
     return Panel(f"Speed, 1 thread = 1 ({name})", "threads", {
@@ -155,8 +163,10 @@ def main() -> None:
     parser.add_argument("--cli", required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--keep", type=Path)
     parser.add_argument("--under", default="")
     args = parser.parse_args()
+    args.kept = json.loads(args.keep.read_text()) if args.keep and args.keep.exists() else {}
     args.models = dict(model.split("=", 1) for model in args.models)
     panels = [*measure_lengths(args), measure_threads(args)]
     args.out.write_text(draw(panels))

@@ -178,10 +178,11 @@ test_refused (void)
 static void
 test_measured (void)
 {
-  static const AllavaDtype dtypes[] = {ALLAVA_DTYPE_AUTO, ALLAVA_DTYPE_BF16};
+  static const AllavaDtype dtypes[] = {ALLAVA_DTYPE_F32, ALLAVA_DTYPE_BF16, ALLAVA_DTYPE_Q8,
+                                       ALLAVA_DTYPE_Q4};
   g_autofree char *dir =
       g_test_build_filename (G_TEST_DIST, "reference", "checkpoints", "base", NULL);
-  size_t needed[G_N_ELEMENTS (dtypes)];
+  size_t rest[G_N_ELEMENTS (dtypes)];
   for (size_t i = 0; i < G_N_ELEMENTS (dtypes); i++) {
     AllavaModelOptions options = ALLAVA_MODEL_OPTIONS_INIT;
     g_autoptr (GError) error = NULL;
@@ -192,10 +193,22 @@ test_measured (void)
     size_t kv = info->kv_bytes_per_position * info->context_length;
     g_assert_cmpuint (info->needed_bytes, >, info->weight_bytes + kv);
     g_assert_cmpuint (info->free_bytes, >=, info->needed_bytes);
-    g_assert_cmpint (info->dtype, ==, i == 0 ? ALLAVA_DTYPE_F32 : ALLAVA_DTYPE_BF16);
-    needed[i] = info->needed_bytes - info->weight_bytes - kv;
+    g_assert_cmpint (info->dtype, ==, dtypes[i]);
+    rest[i] = info->needed_bytes - info->weight_bytes - kv;
+    g_assert_cmpuint (rest[i], ==, rest[0]); /* does not depend on the dtype */
   }
-  g_assert_cmpuint (needed[0], ==, needed[1]); /* the rest does not depend on the dtype */
+}
+
+/* Where all is free, auto is lossless. */
+static void
+test_auto (void)
+{
+  g_autofree char *dir =
+      g_test_build_filename (G_TEST_DIST, "reference", "checkpoints", "base", NULL);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (AllavaModel) model = allava_model_load (dir, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (allava_model_get_info (model)->dtype, ==, ALLAVA_DTYPE_F32);
 }
 
 int
@@ -210,5 +223,6 @@ main (int argc, char **argv)
   g_test_add_func ("/memory/widest", test_widest);
   g_test_add_func ("/memory/refused", test_refused);
   g_test_add_func ("/memory/measured", test_measured);
+  g_test_add_func ("/memory/auto", test_auto);
   return g_test_run ();
 }
