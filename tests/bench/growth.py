@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 MARKS = 7  # tokens that bench's prompt has around its text
-LENGTHS = (8, 512, 1024, 1536, 2040)
+LENGTHS = (8, 512, 1024, 2040)
 NEW_TOKENS = 8
 THREADS_LENGTH = 512
 
