@@ -7,10 +7,10 @@
 sizes (make_gguf.py), and the checkpoint as q8 and q4. The work: prefill of 608 tokens of text, then
 decoding 16 more, one at a time, the likeliest each; embedding rows, 32 layers and lm_head on both
 sides, with a KV cache in f16. Each measurement is a process of its own, which loads first; they
-take turns, so that a machine whose speed drifts treats both alike. llama.cpp runs with and without
-flash attention ("q8_0_flash"). --only names the contenders; the table is of all measurements in
---work's rounds.json, so that a run can be made of several short ones. --under is put before each
-measurement's command ("taskset -c 0,1").
+take turns, and ratios are formed within a round, so that a machine whose speed drifts treats both
+alike. llama.cpp runs with and without flash attention ("q8_0_flash"). --only names the contenders
+of this run's rounds; the table is of all rounds in --work's rounds.json, so that a run can be made
+of several short ones. --under is put before each measurement's command ("taskset -c 0,1").
 Needs llama-cpp-python, built natively, and gguf:
 
     CMAKE_ARGS=-DGGML_NATIVE=ON pip install --no-binary llama-cpp-python llama-cpp-python gguf
@@ -39,6 +39,7 @@ RIVALS = {
 EVERYBODY = [name for dtype, formats in RIVALS.items() for name in (dtype, *formats)]
 
 Figures = dict[str, float]  # prefill_ms, decode_tokens_per_s
+Round = dict[str, Figures]  # by contender
 
 
 # ---- llama.cpp, in a process of its own ----
@@ -83,17 +84,6 @@ def measure_llama(path: str, threads: int, flash: bool) -> Figures:
 # ---- Both, in turn ----
 
 
-def best(rounds: list[Figures]) -> Figures:
-    return {
-        "prefill_ms": min(r["prefill_ms"] for r in rounds),
-        "decode_tokens_per_s": max(r["decode_tokens_per_s"] for r in rounds),
-    }
-
-
-def median(rounds: list[Figures]) -> Figures:
-    return {key: statistics.median(r[key] for r in rounds) for key in best(rounds)}
-
-
 def run(args: argparse.Namespace, command: list[str]) -> Figures:
     command = shlex.split(args.under) + command
     out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
@@ -131,13 +121,14 @@ def measure(args: argparse.Namespace, name: str) -> Figures:
     return run_llama(args, name, make(args.work)[name.removesuffix("_flash")])
 
 
-def measure_all(args: argparse.Namespace) -> dict[str, list[Figures]]:
-    """Adds to the work folder's rounds, each as soon as it is there, and returns all of them."""
+def measure_all(args: argparse.Namespace) -> list[Round]:
+    """Adds to the work folder's rounds, each figure as soon as it is there, and returns them."""
     kept = args.work / "rounds.json"
-    rounds = json.loads(kept.read_text()) if kept.exists() else {}
+    rounds = json.loads(kept.read_text()) if kept.exists() else []
     for _ in range(args.repeat):
+        rounds.append({})
         for name in args.only:
-            rounds.setdefault(name, []).append(measure(args, name))
+            rounds[-1][name] = measure(args, name)
             kept.write_text(json.dumps(rounds))
     return rounds
 
@@ -145,42 +136,52 @@ def measure_all(args: argparse.Namespace) -> dict[str, list[Figures]]:
 # ---- The report ----
 
 
-def describe_machine(args: argparse.Namespace, rounds: dict[str, list[Figures]]) -> str:
+def describe_machine(args: argparse.Namespace, rounds: list[Round]) -> str:
     from llama_cpp import __version__
 
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     cpu = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    bandwidth = statistics.median(r["bandwidth_gb_s"] for r in rounds["q8"] + rounds["q4"])
-    return (f"{cpu}, {args.threads} threads, {bandwidth:.0f} GB/s read bandwidth, llama-cpp-python "
-            f"{__version__}, KV f16, {len(rounds['q8'])} rounds, {time.strftime('%Y-%m-%d')}")
+    bandwidths = [r[name]["bandwidth_gb_s"] for r in rounds for name in RIVALS if name in r]
+    if bandwidths:
+        cpu += f", {min(bandwidths):.0f} to {max(bandwidths):.0f} GB/s read bandwidth"
+    return (f"{cpu}, {args.threads} threads, llama-cpp-python {__version__}, KV f16, "
+            f"{time.strftime('%Y-%m-%d')}")
 
 
-def cell(rounds: list[Figures], key: str, decimals: int) -> str:
-    return f"{best(rounds)[key]:,.{decimals}f} ({median(rounds)[key]:,.{decimals}f})"
+def cell(rounds: list[Round], name: str, key: str, best: Callable[..., float], decimals: int) -> str:
+    values = [r[name][key] for r in rounds if name in r]
+    return f"{best(values):,.{decimals}f} ({statistics.median(values):,.{decimals}f})"
 
 
-def ratios(mine: list[Figures], theirs: list[Figures]) -> tuple[str, str]:
-    def ratio(summary: Callable[[list[Figures]], Figures]) -> tuple[float, float]:
-        a, b = summary(mine), summary(theirs)
-        return b["prefill_ms"] / a["prefill_ms"], a["decode_tokens_per_s"] / b["decode_tokens_per_s"]
+def ratios(rounds: list[Round], mine: str, theirs: str) -> tuple[str, str]:
+    """The medians of how much faster MINE was in the rounds in which both ran."""
+    pairs = [(r[mine], r[theirs]) for r in rounds if mine in r and theirs in r]
+    if not pairs:
+        return "", ""
+    prefill = statistics.median(b["prefill_ms"] / a["prefill_ms"] for a, b in pairs)
+    decode = statistics.median(
+        a["decode_tokens_per_s"] / b["decode_tokens_per_s"] for a, b in pairs)
+    return f"{prefill:.2f} ×", f"{decode:.2f} ×"
 
-    (prefill, decode), (prefill_median, decode_median) = ratio(best), ratio(median)
-    return f"{prefill:.2f} ({prefill_median:.2f})", f"{decode:.2f} ({decode_median:.2f})"
+
+def label(name: str) -> str:
+    form = name.removesuffix("_flash")
+    who = f"Allava {name}" if name in RIVALS else f"llama.cpp {form.upper()}"
+    return who if form == name else f"{who}, flash attention"
 
 
-def show(args: argparse.Namespace, rounds: dict[str, list[Figures]]) -> None:
+def show(args: argparse.Namespace, rounds: list[Round]) -> None:
     print(describe_machine(args, rounds) + "; best (median)\n")
     print(f"| | prefill of {PREFILL_TOKENS}, ms | decode, tokens/s | "
           "Allava's prefill is faster by | its decode by |")
     print("|---|---|---|---|---|")
-    for dtype, formats in RIVALS.items():
-        for name in (dtype, *formats):
-            form = name.removesuffix("_flash")
-            who = f"Allava {name}" if name == dtype else f"llama.cpp {form.upper()}"
-            who += ", flash attention" if form != name else ""
-            prefill, decode = ("", "") if name == dtype else ratios(rounds[dtype], rounds[name])
-            print(f"| {who} | {cell(rounds[name], 'prefill_ms', 0)} | "
-                  f"{cell(rounds[name], 'decode_tokens_per_s', 1)} | {prefill} | {decode} |")
+    for dtype, rivals in RIVALS.items():
+        for name in (dtype, *rivals):
+            if not any(name in r for r in rounds):
+                continue
+            prefill, decode = ("", "") if name == dtype else ratios(rounds, dtype, name)
+            print(f"| {label(name)} | {cell(rounds, name, 'prefill_ms', min, 0)} | "
+                  f"{cell(rounds, name, 'decode_tokens_per_s', max, 1)} | {prefill} | {decode} |")
 
 
 def main() -> None:
@@ -198,9 +199,7 @@ def main() -> None:
     if args.peer:
         print(json.dumps(measure_llama(args.peer, args.threads, args.flash)))
         return
-    rounds = measure_all(args)
-    if all(name in rounds for name in EVERYBODY):
-        show(args, rounds)
+    show(args, measure_all(args))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ Each NAME=DIR is a model's folder, drawn as a line called NAME, for instance q8 
 checkpoint (allava-cli quantize). Reads prompts of up to the whole context without an image and
 decodes a few tokens after each: the former is the time of prefill by length, the latter that of a
 token by position. Then the first model again with 1 thread to as many as there are. Needs nothing
-but Python, and about two minutes with ALLaVA-3B's sizes on two cores. --keep FILE holds what has
+but Python, and one to two minutes with ALLaVA-3B's sizes on two cores. --keep FILE holds what has
 been measured; a run that was interrupted goes on from there. --under is put before each
 measurement's command ("taskset -c 0,1").
 """
