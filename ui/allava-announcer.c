@@ -1,6 +1,12 @@
 #include "allava-announcer.h"
 
-#if !GTK_CHECK_VERSION(4, 14, 0)
+#include <dlfcn.h>
+
+/* gtk_accessible_announce of GTK 4.14. It is looked up when it is needed, so that a program built
+ * with an older GTK uses it where it runs on a newer one. */
+typedef void (*AnnounceFunc) (GtkAccessible *self, const char *message, int priority);
+
+#define PRIORITY_MEDIUM 1 /* GTK_ACCESSIBLE_ANNOUNCEMENT_PRIORITY_MEDIUM */
 
 typedef struct {
   GtkWidget *entry;
@@ -30,7 +36,7 @@ presented_cb (GObject *source, GAsyncResult *result, gpointer user_data)
 
 /* Orca's remote controller; it is not started for this. */
 static void
-say (GtkWidget *entry, const char *message, const char *status)
+tell_orca (GtkWidget *entry, const char *message, const char *status)
 {
   GApplication *application = g_application_get_default ();
   GDBusConnection *bus = application ? g_application_get_dbus_connection (application) : NULL;
@@ -46,22 +52,15 @@ say (GtkWidget *entry, const char *message, const char *status)
                           2000, NULL, presented_cb, self);
 }
 
-#else
-
-static void
-say (GtkWidget *entry, const char *message, const char *status)
-{
-  gtk_accessible_announce (GTK_ACCESSIBLE (entry), message,
-                           GTK_ACCESSIBLE_ANNOUNCEMENT_PRIORITY_MEDIUM);
-}
-
-#endif
-
 void
 allava_announcer_say (GtkWidget *entry, const char *message, const char *status)
 {
   g_return_if_fail (GTK_IS_WIDGET (entry));
   g_return_if_fail (message != NULL);
 
-  say (entry, message, status);
+  AnnounceFunc announce = (AnnounceFunc)dlsym (RTLD_DEFAULT, "gtk_accessible_announce");
+  if (announce)
+    announce (GTK_ACCESSIBLE (entry), message, PRIORITY_MEDIUM);
+  else
+    tell_orca (entry, message, status);
 }
