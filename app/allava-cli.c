@@ -38,6 +38,10 @@ static const CliUsage usage = {
         "Pictures are what the system's gdk-pixbuf loaders read. They are turned upright as their\n"
         "EXIF data says, and shown over white where they are transparent.\n"
         "\n"
+        "Without --model, allava-nano answers, a small demonstration model. To install a real one,\n"
+        "download its folder (6.2 GB) with Hugging Face's program, and name it with --model:\n"
+        "  hf download FreedomIntelligence/ALLaVA-3B-Longer --local-dir ~/models/ALLaVA-3B-Longer\n"
+        "\n"
         "Exit status: 0 success, 1 something failed, 2 wrong use, 130 interrupted.\n",
 };
 

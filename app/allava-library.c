@@ -80,6 +80,15 @@ allava_library_get_folder (AllavaLibrary *self)
   return allava_history_get_folder (self->history);
 }
 
+char *
+allava_library_dup_models_folder (AllavaLibrary *self)
+{
+  g_return_val_if_fail (ALLAVA_IS_LIBRARY (self), NULL);
+  const char *chosen = allava_settings_get_models_folder (self->settings);
+  return *chosen != '\0' ? g_strdup (chosen)
+                         : g_build_filename (allava_library_get_folder (self), "models", NULL);
+}
+
 AllavaSettings *
 allava_library_get_settings (AllavaLibrary *self)
 {

@@ -18,6 +18,10 @@ AllavaLibrary *allava_library_new (const char *folder,
 char *allava_library_dup_default_folder (void); /* $XDG_DATA_HOME/allava */
 
 const char *allava_library_get_folder (AllavaLibrary *self);
+
+/* Where models are looked for: the settings' folder, or "models" in the library's. */
+char *allava_library_dup_models_folder (AllavaLibrary *self);
+
 AllavaSettings *allava_library_get_settings (AllavaLibrary *self);
 AllavaHistory *allava_library_get_history (AllavaLibrary *self);
 AllavaImageStore *allava_library_get_images (AllavaLibrary *self);

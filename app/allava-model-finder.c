@@ -10,6 +10,10 @@
 #include "allava-engine.h"
 
 #define MAX_CONFIG_BYTES (4 << 20)
+#define MAX_CARD_BYTES (1 << 20)
+
+/* A folder's name that says nothing, as that of the bundled model in the repository. */
+#define NO_NAME "model"
 
 /* What the engine runs, by config.json's "model_type". */
 static const char *const families[] = {"llava_phi", NULL};
@@ -71,6 +75,23 @@ allava_model_finder_check (const char *folder, GError **error)
   return TRUE;
 }
 
+/* The first heading of the folder's model card (README.md) where it is one word, or NULL. */
+static char *
+read_heading (const char *folder)
+{
+  g_autofree char *path = g_build_filename (folder, "README.md", NULL);
+  g_autofree char *text = NULL;
+  struct stat info;
+  if (g_stat (path, &info) != 0 || info.st_size > MAX_CARD_BYTES ||
+      !g_file_get_contents (path, &text, NULL, NULL))
+    return NULL;
+  g_autoptr (GRegex) regex = g_regex_new ("^# ([\\w.-]{1,64})\\s*$", G_REGEX_MULTILINE, 0, NULL);
+  g_autoptr (GMatchInfo) match = NULL;
+  return g_utf8_validate (text, -1, NULL) && g_regex_match (regex, text, 0, &match)
+             ? g_match_info_fetch (match, 1)
+             : NULL;
+}
+
 char *
 allava_model_finder_dup_name (const char *folder)
 {
@@ -81,7 +102,12 @@ allava_model_finder_dup_name (const char *folder)
       const char *last = g_strrstr (parts[i], "--");
       return g_filename_display_name (last + strlen ("--"));
     }
-  return g_filename_display_basename (folder);
+  char *name = g_filename_display_basename (folder);
+  char *heading = g_str_equal (name, NO_NAME) ? read_heading (folder) : NULL;
+  if (heading == NULL)
+    return name;
+  g_free (name);
+  return heading;
 }
 
 /* ---- Many ------------------------------------------------------------------------------------ */

@@ -1,6 +1,7 @@
 #include "allava-chat-view.h"
 
 #include "allava-announcer.h"
+#include "allava-demo-note.h"
 #include "allava-markdown.h"
 #include "allava-message-row.h"
 #include "allava-pages.h"
@@ -17,6 +18,7 @@ struct _AllavaChatView {
   GtkWidget *box;
   GtkStack *stack;
   AdwStatusPage *empty_page;
+  AllavaDemoNote *demo_note;
   GtkScrolledWindow *scroller;
   GtkListView *list;
   GtkWidget *end_button;
@@ -441,6 +443,7 @@ allava_chat_view_set_library (AllavaChatView *self, AllavaLibrary *library)
 
   g_set_object (&self->library, library);
   allava_composer_set_library (self->composer, library);
+  allava_demo_note_set_library (self->demo_note, library);
   g_signal_connect_object (allava_library_get_generator (library), "notify::error",
                            G_CALLBACK (problem_changed_cb), self, G_CONNECT_SWAPPED);
   problem_changed_cb (self);
@@ -490,11 +493,13 @@ allava_chat_view_class_init (AllavaChatViewClass *klass)
   G_OBJECT_CLASS (klass)->dispose = allava_chat_view_dispose;
   GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
   g_type_ensure (ALLAVA_TYPE_COMPOSER);
+  g_type_ensure (ALLAVA_TYPE_DEMO_NOTE);
   gtk_widget_class_set_template_from_resource (widget_class,
                                                "/org/allava/Allava/allava-chat-view.ui");
   gtk_widget_class_bind_template_child (widget_class, AllavaChatView, box);
   gtk_widget_class_bind_template_child (widget_class, AllavaChatView, stack);
   gtk_widget_class_bind_template_child (widget_class, AllavaChatView, empty_page);
+  gtk_widget_class_bind_template_child (widget_class, AllavaChatView, demo_note);
   gtk_widget_class_bind_template_child (widget_class, AllavaChatView, scroller);
   gtk_widget_class_bind_template_child (widget_class, AllavaChatView, list);
   gtk_widget_class_bind_template_child (widget_class, AllavaChatView, end_button);

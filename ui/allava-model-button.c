@@ -1,5 +1,6 @@
 #include "allava-model-button.h"
 
+#include "allava-demo-note.h"
 #include "allava-model-finder.h"
 
 #include <glib/gi18n.h>
@@ -11,6 +12,7 @@ struct _AllavaModelButton {
   GtkLabel *label;
   GtkPopover *popover;
   GtkLabel *device;
+  AllavaDemoNote *demo_note;
   GtkBox *models;
   GtkLabel *error;
 
@@ -37,9 +39,6 @@ update (AllavaModelButton *self)
   const char *device = allava_generator_get_device (generator);
   const char *dtype = allava_generator_get_dtype (generator);
   const char *note = allava_generator_get_device_note (generator);
-  if (g_strcmp0 (allava_generator_get_model_path (generator),
-                 allava_application_get_bundled_model (self->application)) == 0)
-    name = _ ("Bundled Model");
   g_autoptr (GString) text = g_string_new (NULL);
   if (device)
     /* Translators: "cpu", "bf16" */
@@ -90,7 +89,6 @@ add_choice (AllavaModelButton *self, const char *path, const char *name, const c
 static void
 show_models (AllavaModelButton *self, GListModel *models)
 {
-  const char *bundled = allava_application_get_bundled_model (self->application);
   GtkWidget *child;
   while ((child = gtk_widget_get_first_child (GTK_WIDGET (self->models))))
     gtk_box_remove (self->models, child);
@@ -98,9 +96,7 @@ show_models (AllavaModelButton *self, GListModel *models)
     g_autoptr (AllavaModelEntry) entry = g_list_model_get_item (models, i);
     const char *path = allava_model_entry_get_path (entry);
     g_autofree char *size = g_format_size (allava_model_entry_get_size (entry));
-    gboolean is_bundled = g_strcmp0 (path, bundled) == 0;
-    const char *name = is_bundled ? _ ("Bundled Model") : allava_model_entry_get_name (entry);
-    add_choice (self, path, name, size);
+    add_choice (self, path, allava_model_entry_get_name (entry), size);
   }
 }
 
@@ -119,11 +115,9 @@ dup_folders (AllavaModelButton *self)
 {
   AllavaSettings *settings = allava_library_get_settings (self->library);
   g_autoptr (GStrvBuilder) folders = g_strv_builder_new ();
-  const char *folder = allava_settings_get_models_folder (settings);
-  g_autofree char *own =
-      g_build_filename (allava_library_get_folder (self->library), "models", NULL);
+  g_autofree char *folder = allava_library_dup_models_folder (self->library);
   g_strv_builder_add (folders, allava_application_get_bundled_model (self->application));
-  g_strv_builder_add (folders, *folder ? folder : own);
+  g_strv_builder_add (folders, folder);
   g_strv_builder_addv (folders, (const char **)allava_settings_get_added_models (settings));
   const char *current = allava_generator_get_model_path (get_generator (self));
   if (current)
@@ -206,6 +200,7 @@ allava_model_button_set_library (AllavaModelButton *self,
 
   self->application = application;
   g_set_object (&self->library, library);
+  allava_demo_note_set_library (self->demo_note, library);
   static const char *const properties[] = {"notify::model-name", "notify::model-path",
                                            "notify::device", "notify::dtype",
                                            "notify::device-note"};
@@ -247,12 +242,14 @@ allava_model_button_class_init (AllavaModelButtonClass *klass)
   G_OBJECT_CLASS (klass)->dispose = allava_model_button_dispose;
   G_OBJECT_CLASS (klass)->finalize = allava_model_button_finalize;
   GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
+  g_type_ensure (ALLAVA_TYPE_DEMO_NOTE);
   gtk_widget_class_set_template_from_resource (widget_class,
                                                "/org/allava/Allava/allava-model-button.ui");
   gtk_widget_class_bind_template_child (widget_class, AllavaModelButton, button);
   gtk_widget_class_bind_template_child (widget_class, AllavaModelButton, label);
   gtk_widget_class_bind_template_child (widget_class, AllavaModelButton, popover);
   gtk_widget_class_bind_template_child (widget_class, AllavaModelButton, device);
+  gtk_widget_class_bind_template_child (widget_class, AllavaModelButton, demo_note);
   gtk_widget_class_bind_template_child (widget_class, AllavaModelButton, models);
   gtk_widget_class_bind_template_child (widget_class, AllavaModelButton, error);
   gtk_widget_class_bind_template_callback (widget_class, shown_cb);

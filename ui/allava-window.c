@@ -1,5 +1,6 @@
 #include "allava-window.h"
 
+#include "allava-announcer.h"
 #include "allava-chat-view.h"
 #include "allava-image-input.h"
 #include "allava-image-viewer.h"
@@ -69,9 +70,16 @@ name_close_button (GtkWidget *widget)
     name_close_button (child);
 }
 
+static AdwToast *
+toast_new (const char *title)
+{
+  g_autofree char *escaped = g_markup_escape_text (title, -1);
+  return adw_toast_new (escaped);
+}
+
 /* One at a time: none waits for what an older one says. */
 static void
-add_toast (AllavaWindow *self, AdwToast *toast)
+add_toast (AllavaWindow *self, AdwToast *toast, const char *title)
 {
   if (self->toast)
     adw_toast_dismiss (self->toast);
@@ -80,14 +88,14 @@ add_toast (AllavaWindow *self, AdwToast *toast)
   GtkWidget *shown = gtk_widget_get_last_child (GTK_WIDGET (self->toasts));
   if (shown != self->overlay)
     name_close_button (shown);
+  allava_announcer_say (allava_composer_get_entry (get_composer (self)), title, title);
 }
 
 void
 allava_window_toast (AllavaWindow *self, const char *title)
 {
   g_return_if_fail (ALLAVA_IS_WINDOW (self));
-  g_autofree char *escaped = g_markup_escape_text (title, -1);
-  add_toast (self, adw_toast_new (escaped));
+  add_toast (self, toast_new (title), title);
 }
 
 static void
@@ -103,13 +111,12 @@ allava_window_offer_undo (AllavaWindow *self,
                           GObject *object)
 {
   g_return_if_fail (ALLAVA_IS_WINDOW (self));
-  g_autofree char *escaped = g_markup_escape_text (title, -1);
-  AdwToast *toast = adw_toast_new (escaped);
+  AdwToast *toast = toast_new (title);
   adw_toast_set_button_label (toast, _ ("Undo"));
   adw_toast_set_timeout (toast, UNDO_SECONDS);
   g_signal_connect_data (toast, "button-clicked", callback, g_object_ref (object),
                          unref_closure_data, G_CONNECT_SWAPPED);
-  add_toast (self, toast);
+  add_toast (self, toast, title);
 }
 
 void

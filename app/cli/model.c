@@ -1,5 +1,7 @@
 #include "cli.h"
 
+#include "allava-model-finder.h"
+
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -48,24 +50,21 @@ cli_progress_end (const CliProgress *progress)
     fputs ("\r\033[K", stderr);
 }
 
+/* One line on a terminal: which model answers, where, and what --dtype auto has chosen. */
 static void
-introduce_bundled (Cli *cli)
-{
-  if (cli->model_dir == NULL && isatty (STDERR_FILENO))
-    fprintf (stderr,
-             "This is Allava's bundled model, a small demonstration that knows drawn shapes only. "
-             "For real pictures give FreedomIntelligence/ALLaVA-3B-Longer with --model.\n");
-}
-
-/* Says what --dtype auto has chosen. */
-static void
-introduce_dtype (Cli *cli)
+introduce (Cli *cli, const char *name)
 {
   const AllavaModelInfo *info = allava_model_get_info (cli->model);
-  if (cli->dtype == ALLAVA_DTYPE_AUTO && isatty (STDERR_FILENO))
-    fprintf (stderr, "Computing as %s, which takes %.2f of %.1f GB of free memory.\n",
-             allava_dtype_to_string (info->dtype), info->needed_bytes / 1e9,
+  if (!isatty (STDERR_FILENO))
+    return;
+  fprintf (stderr, "%s on %s as %s", name, info->device, allava_dtype_to_string (info->dtype));
+  if (cli->dtype == ALLAVA_DTYPE_AUTO)
+    fprintf (stderr, ", %.2f of %.1f GB of free memory", info->needed_bytes / 1e9,
              info->free_bytes / 1e9);
+  if (cli->model_dir == NULL)
+    fputs ("; a small demonstration: allava-cli --help says how to install ALLaVA-3B-Longer",
+           stderr);
+  fputc ('\n', stderr);
 }
 
 AllavaModel *
@@ -78,7 +77,7 @@ cli_get_model (Cli *cli, GError **error)
   if (dir == NULL)
     return NULL;
 
-  g_autofree char *name = g_filename_display_basename (dir);
+  g_autofree char *name = allava_model_finder_dup_name (dir);
   CliProgress progress = {"Loading", name, g_get_monotonic_time ()};
   AllavaModelOptions options = {
       .dtype = cli->dtype,
@@ -93,10 +92,8 @@ cli_get_model (Cli *cli, GError **error)
   cli->load_ms = cli_milliseconds_since (progress.start);
   cli_progress_end (&progress);
   cli->model_failed = cli->model == NULL;
-  if (!cli->model_failed) {
-    introduce_bundled (cli);
-    introduce_dtype (cli);
-  }
+  if (!cli->model_failed)
+    introduce (cli, name);
   return cli->model;
 }
 

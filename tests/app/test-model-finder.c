@@ -105,6 +105,36 @@ test_check (void)
 }
 
 static void
+test_name (void)
+{
+  const struct {
+    const char *folder, *card, *name;
+  } cases[] = {
+      {"model", "---\nlicense: x\n---\n# allava-nano\n\n# Other\n", "allava-nano"},
+      {"model", "# A model of mine\n", "model"},
+      {"model", "# \xff\xfe\n", "model"},
+      {"model", NULL, "model"},
+      {"mine", "# allava-nano\n", "mine"},
+      {"models--Some--ALLaVA-3B/snapshots/model", "# other\n", "ALLaVA-3B"},
+  };
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
+    char *root = testing_folder_new ();
+    g_autofree char *folder = g_build_filename (root, cases[i].folder, NULL);
+    g_autofree char *card = g_build_filename (folder, "README.md", NULL);
+    make_model (folder, "\"llava_phi\"", TRUE);
+    if (cases[i].card != NULL)
+      g_assert_true (g_file_set_contents (card, cases[i].card, -1, NULL));
+    g_autofree char *name = allava_model_finder_dup_name (folder);
+    g_assert_cmpstr (name, ==, cases[i].name);
+    testing_folder_free (root);
+  }
+  /* The one that comes with the program. */
+  g_autofree char *bundled = g_test_build_filename (G_TEST_DIST, "..", "data", "model", NULL);
+  g_autofree char *name = allava_model_finder_dup_name (bundled);
+  g_assert_cmpstr (name, ==, "allava-nano");
+}
+
+static void
 test_hub (void)
 {
   g_setenv ("HF_HOME", "/home", TRUE);
@@ -121,6 +151,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/model-finder/find", test_find);
   g_test_add_func ("/model-finder/check", test_check);
+  g_test_add_func ("/model-finder/name", test_name);
   g_test_add_func ("/model-finder/hub", test_hub);
   return g_test_run ();
 }

@@ -144,6 +144,19 @@ def a_broken_model_is_told_and_nothing_typed_is_lost():
         app.find(desktop.BUTTON, "^Try Again$")
 
 
+def the_bundled_model_is_introduced():
+    with App() as app:
+        app.find(desktop.BUTTON, "^Model: allava-nano")
+        app.find("label", "^allava-nano is a small demonstration model")
+        app.click("^How to Install It")
+        app.find("label", "^hf download FreedomIntelligence/ALLaVA-3B-Longer --local-dir .*allava/models")
+        app.wait_focus(desktop.BUTTON, "^Close")
+        press("Escape")
+        app.gone("label", "^hf download")
+        press("ctrl+d")
+        app.find(("check box", "radio button"), r"^allava-nano \(")
+
+
 def a_failed_answer_says_why_in_its_row():
     with App() as app:
         app.ask("Please fail")
@@ -165,6 +178,7 @@ if __name__ == "__main__":
             details_of_an_answer,
             questions_wait_for_the_model,
             a_broken_model_is_told_and_nothing_typed_is_lost,
+            the_bundled_model_is_introduced,
             a_failed_answer_says_why_in_its_row,
         ]
     )
