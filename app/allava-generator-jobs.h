@@ -27,6 +27,10 @@ typedef struct {
   GError *error;
 } AllavaLoadJob;
 
+/* From WANTED, the setting, 0: as many as CORES, but of more than two one is spared. */
+int allava_load_job_choose_threads (int wanted, int cores);
+
+/* Computes from then on with a lower priority than the rest of the program. */
 void allava_load_job_run (gpointer data);
 void allava_load_job_free (AllavaLoadJob *job);
 

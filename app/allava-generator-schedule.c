@@ -171,7 +171,8 @@ start_load (AllavaGenerator *self, const char *path)
   job->path = g_strdup (path);
   job->device = g_strdup (allava_settings_get_device (self->settings));
   allava_dtype_from_string (allava_settings_get_dtype (self->settings), &job->dtype);
-  job->threads = allava_settings_get_threads (self->settings);
+  job->threads = allava_load_job_choose_threads (allava_settings_get_threads (self->settings),
+                                                 allava_count_cores ());
   job->cancellable = g_cancellable_new ();
 
   self->load = job;

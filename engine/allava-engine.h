@@ -151,6 +151,9 @@ typedef struct {
   size_t free_bytes;            /* of the device's memory, before loading; SIZE_MAX: unknown */
 } AllavaModelInfo;
 
+/* The physical cores that this process may use; at least 1. */
+int allava_count_cores (void);
+
 /* Loads the Hugging Face folder DIR. Weights are mapped, not copied, where their dtype is the one
  * in use. A model that does not fit the free memory is refused before it is read. Errors: FILE,
  * FORMAT, UNSUPPORTED, MEMORY, DEVICE, G_IO_ERROR_CANCELLED. */

@@ -2,6 +2,7 @@
 #include "cpu-model.h"
 #include "memory.h"
 #include "quant.h"
+#include "topology.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -282,6 +283,12 @@ static const float *
 cpu_get_logits (gpointer data)
 {
   return ((CpuSession *)data)->logits;
+}
+
+int
+allava_count_cores (void)
+{
+  return allava_topology_read ().cores;
 }
 
 const AllavaBackend allava_cpu_backend = {

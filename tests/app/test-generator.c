@@ -1,6 +1,7 @@
 #include "allava-generator-private.h"
 
 #include <glib/gstdio.h>
+#include <sys/resource.h>
 
 #include "app-testing.h"
 
@@ -350,6 +351,56 @@ test_no_model_to_show (Fixture *fixture, gconstpointer data)
 
 #define ADD(path, func) g_test_add (path, Fixture, &testing_backend, set_up, func, tear_down)
 
+/* ---- The rest of the desktop ----------------------------------------------------------------- */
+
+static void
+test_spared_core (void)
+{
+  static const struct {
+    int wanted, cores, threads;
+  } cases[] = {{0, 1, 1}, {0, 2, 2}, {0, 3, 2}, {0, 16, 15}, {16, 16, 16}, {1, 8, 1}};
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    g_assert_cmpint (allava_load_job_choose_threads (cases[i].wanted, cases[i].cores), ==,
+                     cases[i].threads);
+}
+
+static gpointer
+get_nice_level (gpointer data)
+{
+  return GINT_TO_POINTER (getpriority (PRIO_PROCESS, 0));
+}
+
+/* What a thread has that the loading thread starts, as the engine's pool does. */
+static gpointer
+load_nicely (const char *path,
+             const AllavaModelOptions *options,
+             AllavaBackendInfo *info,
+             GError **error)
+{
+  int level = GPOINTER_TO_INT (g_thread_join (g_thread_new ("pool", get_nice_level, NULL)));
+  info->name = g_strdup_printf ("%d", level);
+  info->device = g_strdup_printf ("%d", options->threads);
+  return g_strdup (path);
+}
+
+static void
+test_nice_level (void)
+{
+  static const AllavaGeneratorBackend backend = {.load = load_nicely, .unload = g_free};
+  int level = getpriority (PRIO_PROCESS, 0);
+  g_autoptr (AllavaSettings) settings = allava_settings_new ();
+  g_autoptr (AllavaGenerator) generator = allava_generator_new (settings, &backend);
+  allava_generator_load (generator, "/models/some");
+  testing_wait_until (allava_generator_get_loaded (generator));
+  g_autofree char *expected = g_strdup_printf ("%d", MAX (level, 5));
+  g_autofree char *threads =
+      g_strdup_printf ("%d", allava_load_job_choose_threads (0, allava_count_cores ()));
+  g_assert_cmpstr (generator->info.name, ==, expected);
+  g_assert_cmpstr (allava_generator_get_device (generator), ==, threads);
+  /* The window's thread goes on as it was. */
+  g_assert_cmpint (getpriority (PRIO_PROCESS, 0), ==, level);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -366,6 +417,8 @@ main (int argc, char **argv)
   ADD ("/generator/shut", test_shut);
   ADD ("/generator/shut-while-loading", test_shut_while_loading);
   ADD ("/generator/no-model-to-show", test_no_model_to_show);
+  g_test_add_func ("/generator/spared-core", test_spared_core);
+  g_test_add_func ("/generator/nice-level", test_nice_level);
   g_test_add ("/generator/engine", Fixture, NULL, set_up, test_engine, tear_down);
   return g_test_run ();
 }
