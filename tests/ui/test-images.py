@@ -77,30 +77,29 @@ def set_clipboard(kind, data):
     return process
 
 
-def paste_an_image():
-    path = make_image("clip.png", 33, 22)
-    with App() as app:
-        with open(path, "rb") as file:
-            owner = set_clipboard("image/png", file.read())
-        try:
+def paste(kind, data, pattern):
+    """The clipboard is filled before the program starts, which then knows what is in it."""
+    owner = set_clipboard(kind, data)
+    try:
+        with App() as app:
+            app.wait_focus("text", "^Your question$")
             press("ctrl+v")
-            app.find(desktop.BUTTON, "^Image Image, 33 by 22 pixels$")
-        finally:
-            owner.terminate()
-            owner.wait()
+            app.find(desktop.BUTTON, pattern)
+            expect(app.entry_text() == "", "it was pasted as text")
+    finally:
+        owner.terminate()
+        owner.wait()
+
+
+def paste_an_image():
+    with open(make_image("clip.png", 33, 22), "rb") as file:
+        paste("image/png", file.read(), "^Image Image, 33 by 22 pixels$")
 
 
 def paste_files():
     path = make_image("file.png", 20, 10)
-    with App() as app:
-        owner = set_clipboard("text/uri-list", f"file://{path}\r\n".encode())
-        try:
-            press("ctrl+v")
-            app.find(desktop.BUTTON, r"^Image file\.png, 20 by 10 pixels$")
-            expect(app.entry_text() == "", "the file's address was pasted as text")
-        finally:
-            owner.terminate()
-            owner.wait()
+    address = f"file://{path}\r\n".encode()
+    paste("text/uri-list", address, r"^Image file\.png, 20 by 10 pixels$")
 
 
 def look_at_an_image_large():
