@@ -19,8 +19,9 @@
 #define ALLAVA_HEAD_DIM_MAX 256
 #define ALLAVA_QUERY_ROWS 84 /* queries that share one packing of K and V: 6 x 14 or 14 x 6 */
 
-/* Quads are int8 in shorter rows, with which a panel of the weights stays in L1 too: 512 values. */
-#define ALLAVA_QUAD_WORDS 128
+/* Quads are int8 in shorter rows, with which a panel of the weights stays in L1 too: 1024 values.
+ */
+#define ALLAVA_QUAD_WORDS 256
 #define ALLAVA_QUAD_GROUPS (ALLAVA_QUAD_WORDS * 4 / ALLAVA_QUANT_GROUP)
 
 /* What the multiplier's words are. */

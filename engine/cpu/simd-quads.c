@@ -77,16 +77,18 @@ pack_lanes (const AllavaMatrix *matrix,
     for (size_t i = 0; i < MIN (LANES, (count - p) / 4); i++)
       vf_store (words + (p / 4 + i) * NR, square[i]);
   }
-  for (size_t i = 0; i < LANES; i++) {
-    __mmask16 mask = (__mmask16)((1u << (count / GROUP)) - 1);
-    __m256i bits = _mm256_maskz_loadu_epi16 (mask, records[i]);
-    if (dtype == ALLAVA_DTYPE_Q4)
-      bits = _mm256_and_si256 (_mm256_srli_epi16 (bits, 1), _mm256_set1_epi16 (0x7fc0));
-    square[i] = _mm512_cvtph_ps (bits);
+  for (size_t g = 0; g < count / GROUP; g += LANES) {
+    size_t n = MIN (count / GROUP - g, (size_t)LANES);
+    for (size_t i = 0; i < LANES; i++) {
+      __m256i bits = _mm256_maskz_loadu_epi16 ((__mmask16)((1u << n) - 1), records[i] + g);
+      if (dtype == ALLAVA_DTYPE_Q4)
+        bits = _mm256_and_si256 (_mm256_srli_epi16 (bits, 1), _mm256_set1_epi16 (0x7fc0));
+      square[i] = _mm512_cvtph_ps (bits);
+    }
+    vf_transpose (square);
+    for (size_t i = 0; i < n; i++)
+      vf_store (scales + (g + i) * NR, square[i]);
   }
-  vf_transpose (square);
-  for (size_t i = 0; i < count / GROUP; i++)
-    vf_store (scales + i * NR, square[i]);
 }
 
 /* A block of a matrix: N outputs from START on, COUNT columns from K on. */
@@ -147,7 +149,15 @@ fetch_ahead (Ahead *ahead)
                   _MM_HINT_T1);
 }
 
-/* tile [rows, NR] = x w^T over whole groups. ROWS is a constant where this is used. */
+/* Where a tile's sums start and end. */
+typedef struct {
+  const float *from; /* [NR] in each row, or NULL: 0 */
+  size_t from_stride;
+  float *to;
+  size_t to_stride;
+} Tile;
+
+/* to [rows, NR] = from + x w^T over whole groups. ROWS is a constant where this is used. */
 ALWAYS_INLINE void
 multiply_tile (size_t rows,
                size_t n_groups,
@@ -155,14 +165,15 @@ multiply_tile (size_t rows,
                const AllavaQuadGroup *groups,
                const uint32_t *w,
                const float *scales,
-               float *tile)
+               const Tile *tile)
 {
   vf sums[QUAD_MR][NV];
 #pragma GCC unroll 6
   for (size_t i = 0; i < rows; i++)
 #pragma GCC unroll 2
     for (size_t j = 0; j < NV; j++)
-      sums[i][j] = vf_set (0.f);
+      sums[i][j] = tile->from != NULL ? vf_load (tile->from + i * tile->from_stride + j * LANES)
+                                      : vf_set (0.f);
 
   for (size_t g = 0; g < n_groups; g++, x += GROUP / 4, w += GROUP / 4 * NR, scales += NR) {
     __m512i dots[QUAD_MR][NV];
@@ -198,7 +209,7 @@ multiply_tile (size_t rows,
   for (size_t i = 0; i < rows; i++)
 #pragma GCC unroll 2
     for (size_t j = 0; j < NV; j++)
-      vf_store (tile + i * NR + j * LANES, sums[i][j]);
+      vf_store (tile->to + i * tile->to_stride + j * LANES, sums[i][j]);
 }
 
 static void
@@ -208,7 +219,7 @@ multiply_rows (size_t rows,
                const AllavaQuadGroup *groups,
                const uint32_t *w,
                const float *scales,
-               float *tile)
+               const Tile *tile)
 {
 #define MULTIPLY(n)                                                                                \
   case n:                                                                                          \
@@ -220,6 +231,49 @@ multiply_rows (size_t rows,
 #undef MULTIPLY
 }
 
+/* Rows [I, I + ROWS) of x and the panel of N outputs from J on, both counted from the block's
+ * first. A whole panel's sums go on from y, or start with the bias. */
+static void
+multiply_panel (const AllavaLinear *op,
+                const AllavaPacked *packed,
+                size_t row,
+                const Block *block,
+                size_t i,
+                size_t rows,
+                size_t j,
+                const AllavaQuadScratch *scratch)
+{
+  _Alignas(64) float apart[QUAD_MR * NR];
+  gboolean first = block->k == 0, last = block->k + block->count == op->matrix->n_in;
+  size_t at = (block->k - packed->k_start) / (4 * QUAD_WORDS) * packed->m + i; /* row of words */
+  size_t n = MIN (block->n - j, (size_t)NR), column = block->start + j;
+  const float *bias = first && op->matrix->bias != NULL ? op->matrix->bias + column : NULL;
+  float *y = op->y + (row + i) * op->y_stride + column;
+  gboolean add = op->accumulate || !first;
+  gboolean direct = n == NR && !(add && bias != NULL);
+  Tile tile = {NULL, 0, apart, NR};
+  if (direct)
+    tile = (Tile){add ? y : bias, add ? op->y_stride : 0, y, op->y_stride};
+  multiply_rows (rows, block->count / GROUP, packed->words + at * QUAD_WORDS,
+                 packed->groups + at * QUAD_GROUPS, scratch->words + j * QUAD_WORDS,
+                 scratch->scales + j * QUAD_GROUPS, &tile);
+  if (!direct)
+    finish_tile (op, apart, rows, row + i, column, n, first, last);
+  for (size_t r = 0; r < rows && direct && last; r++)
+    activate_row (y + r * op->y_stride, n, op->activation);
+}
+
+/* y comes back from wherever the last block left it. */
+static void
+fetch_tile (const AllavaLinear *op, size_t rows, size_t row, size_t column)
+{
+  for (size_t i = 0; i < rows; i++) {
+    const float *y = op->y + (row + i) * op->y_stride + column;
+    for (size_t j = 0; j < NR; j += 16)
+      _mm_prefetch (y + j, _MM_HINT_T0);
+  }
+}
+
 /* The product of one block with all rows of x; NEXT follows. */
 static void
 multiply_block (const AllavaLinear *op,
@@ -229,21 +283,17 @@ multiply_block (const AllavaLinear *op,
                 const Block *next,
                 const AllavaQuadScratch *scratch)
 {
-  _Alignas(64) float tile[QUAD_MR * NR];
   size_t n_panels = (packed->m + QUAD_MR - 1) / QUAD_MR;
   size_t height = (packed->m + n_panels - 1) / n_panels;
-  size_t first = (block->k - packed->k_start) / (4 * QUAD_WORDS) * packed->m; /* row of words */
   Ahead ahead = plan_ahead (op->matrix, next, n_panels * ((block->n + NR - 1) / NR));
 
   for (size_t j = 0; j < block->n; j += NR)
     for (size_t i = 0; i < packed->m; i += height) {
-      size_t rows = MIN (packed->m - i, height);
+      size_t rows = MIN (packed->m - i, height), after = i + rows;
       fetch_ahead (&ahead);
-      multiply_rows (rows, block->count / GROUP, packed->words + (first + i) * QUAD_WORDS,
-                     packed->groups + (first + i) * QUAD_GROUPS, scratch->words + j * QUAD_WORDS,
-                     scratch->scales + j * QUAD_GROUPS, tile);
-      finish_tile (op, tile, rows, row + i, block->start + j, MIN (block->n - j, (size_t)NR),
-                   block->k == 0, block->k + block->count == op->matrix->n_in);
+      if (after < packed->m)
+        fetch_tile (op, MIN (packed->m - after, height), row + after, block->start + j);
+      multiply_panel (op, packed, row, block, i, rows, j, scratch);
     }
 }
 

@@ -5,6 +5,7 @@
  * rounds; the rounds of everything compared take turns, since other work may slow the machine. */
 
 #include "kernels.h"
+#include "quant.h"
 #include <immintrin.h>
 #include <string.h>
 #ifdef HAVE_OPENBLAS
@@ -19,7 +20,8 @@ static char *only = NULL;
 static const GOptionEntry entries[] = {
     {"threads", 't', 0, G_OPTION_ARG_INT, &n_threads, "Threads (default: physical cores)", "N"},
     {"rounds", 'r', 0, G_OPTION_ARG_INT, &n_rounds, "Rounds of which the best counts", "N"},
-    {"isa", 'i', 0, G_OPTION_ARG_STRING, &isa_name, "avx2, avx512, avx512-vnni or avx512-bf16", "NAME"},
+    {"isa", 'i', 0, G_OPTION_ARG_STRING, &isa_name, "avx2, avx512, avx512-vnni or avx512-bf16",
+     "NAME"},
     {"only", 'o', 0, G_OPTION_ARG_STRING, &only, "multiply, stream or attention", "NAME"},
     {NULL},
 };
@@ -71,6 +73,14 @@ peak_pairs (size_t index, int thread, gpointer data)
              _mm512_cvtss_f32 (sums[i]))
 }
 
+__attribute__ ((target ("avx512f,avx512vnni"))) static void
+peak_quads (size_t index, int thread, gpointer data)
+{
+  __m512i a = _mm512_set1_epi32 (0x01010101);
+  PEAK_LOOP (__m512i, _mm512_setzero_si512 (), sums[i] = _mm512_dpbusd_epi32 (sums[i], a, a),
+             (float)_mm512_cvtsi512_si32 (sums[i]))
+}
+
 /* GFLOP/s of all threads together, with FLOPS a step and sum. */
 static double
 measure_peak (AllavaPool *pool, AllavaTaskFunc func, double flops)
@@ -84,9 +94,31 @@ measure_peak (AllavaPool *pool, AllavaTaskFunc func, double flops)
 
 /* ---- Data ------------------------------------------------------------------------------------ */
 
+/* Any bytes will do for q8 and q4; for their records see random_records(). */
+static void *
+random_bytes (size_t bytes)
+{
+  uint32_t *data = g_malloc (bytes + sizeof (uint32_t)), state = 1;
+  for (size_t i = 0; i < bytes / sizeof *data + 1; i++)
+    data[i] = state = state * 1664525u + 1013904223u;
+  return data;
+}
+
+/* One scale for all, and any zeros. */
+static uint16_t *
+random_records (size_t n)
+{
+  uint16_t *records = g_new (uint16_t, n);
+  for (size_t i = 0; i < n; i++)
+    records[i] = (uint16_t)(0x1c00 | i * 37 % 128);
+  return records;
+}
+
 static void *
 random_values (AllavaDtype dtype, size_t n)
 {
+  if (allava_dtype_is_quantized (dtype))
+    return random_bytes (allava_quant_row_bytes (dtype, n));
   enum { CHUNK = 1 << 16 };
   g_autofree float *x = g_new (float, CHUNK);
   char *data = g_malloc (n * allava_dtype_size (dtype));
@@ -109,10 +141,9 @@ typedef struct {
 } Kind;
 
 static const Kind kinds[] = {
-    {"f32", ALLAVA_DTYPE_F32, FALSE},
-    {"bf16", ALLAVA_DTYPE_BF16, FALSE},
-    {"f16", ALLAVA_DTYPE_F16, FALSE},
-    {"bf16 rounded", ALLAVA_DTYPE_BF16, TRUE},
+    {"f32", ALLAVA_DTYPE_F32, FALSE}, {"bf16", ALLAVA_DTYPE_BF16, FALSE},
+    {"f16", ALLAVA_DTYPE_F16, FALSE}, {"bf16 rounded", ALLAVA_DTYPE_BF16, TRUE},
+    {"q8", ALLAVA_DTYPE_Q8, TRUE},    {"q4", ALLAVA_DTYPE_Q4, TRUE},
 };
 
 typedef struct {
@@ -152,18 +183,23 @@ bench_multiply_shape (AllavaIsa isa, const Shape *s)
   g_autofree float *x = random_values (ALLAVA_DTYPE_F32, s->m * s->n_in);
   g_autofree float *y = random_values (ALLAVA_DTYPE_F32, s->m * s->n_out);
   double flops = 2. * (double)s->m * (double)s->n_in * (double)s->n_out;
-  double best[G_N_ELEMENTS (kinds)] = {0}, peak = 0, peak_bf16 = 0, blas = 0;
+  gboolean has_quads = isa >= ALLAVA_ISA_AVX512_VNNI;
+  g_autofree uint16_t *records = random_records (s->n_in * s->n_out / ALLAVA_QUANT_GROUP);
+  double best[G_N_ELEMENTS (kinds)] = {0}, peak = 0, peak_bf16 = 0, peak_int8 = 0, blas = 0;
 
   for (size_t i = 0; i < G_N_ELEMENTS (kinds); i++)
     matrices[i] = (AllavaMatrix){.data = random_values (kinds[i].dtype, s->n_in * s->n_out),
                                  .dtype = kinds[i].dtype,
                                  .n_out = s->n_out,
-                                 .n_in = s->n_in};
+                                 .n_in = s->n_in,
+                                 .records = records};
   for (int round = 0; round < n_rounds; round++) {
     peak = MAX (peak, isa == ALLAVA_ISA_AVX2 ? measure_peak (pool, peak_avx2, 16)
                                              : measure_peak (pool, peak_avx512, 32));
     if (has_pairs)
       peak_bf16 = MAX (peak_bf16, measure_peak (pool, peak_pairs, 64));
+    if (has_quads)
+      peak_int8 = MAX (peak_int8, measure_peak (pool, peak_quads, 128));
     for (size_t i = 0; i < G_N_ELEMENTS (kinds); i++) {
       AllavaCpu *cpu = kinds[i].round ? rounding : plain;
       double seconds = time_linear (cpu, &matrices[i], x, y, s->m);
@@ -174,9 +210,12 @@ bench_multiply_shape (AllavaIsa isa, const Shape *s)
     blas = MAX (blas, flops / time_openblas (matrices[0].data, x, y, s) * 1e-9);
 #endif
   }
-  g_print ("%4zu x %5zu -> %5zu   peak %4.0f", s->m, s->n_in, s->n_out, peak);
+  g_print ("%4zu x %5zu -> %5zu   peaks %4.0f (f32) %4.0f (bf16) %4.0f (int8)", s->m, s->n_in,
+           s->n_out, peak, peak_bf16, peak_int8);
   for (size_t i = 0; i < G_N_ELEMENTS (kinds); i++) {
-    double of = kinds[i].round && has_pairs ? peak_bf16 : peak;
+    double of = allava_dtype_is_quantized (kinds[i].dtype) && has_quads ? peak_int8
+                : kinds[i].round && has_pairs                           ? peak_bf16
+                                                                        : peak;
     g_print ("   %s %4.0f (%2.0f %%)", kinds[i].name, best[i], 100 * best[i] / of);
     g_free ((gpointer)matrices[i].data);
   }
@@ -210,7 +249,10 @@ time_layers (AllavaCpu *cpu, const char *weights, size_t bytes, AllavaDtype dtyp
   g_autofree float *x = random_values (ALLAVA_DTYPE_F32, m * FC);
   g_autofree float *y = random_values (ALLAVA_DTYPE_F32, m * (3 * H + FC));
   const size_t shapes[6][2] = {{H, H}, {H, H}, {H, H}, {H, FC}, {H, H}, {FC, H}};
-  size_t done = 0;
+  gboolean quantized = allava_dtype_is_quantized (dtype);
+  size_t value_bytes = quantized ? bytes / 5 * 4 : bytes; /* the records take less than the rest */
+  const char *records = weights + value_bytes;
+  size_t done = 0, done_records = 0;
   double start = now ();
   while (TRUE) {
     AllavaMatrix matrices[6];
@@ -220,15 +262,18 @@ time_layers (AllavaCpu *cpu, const char *weights, size_t bytes, AllavaDtype dtyp
       size_t n_in = shapes[i][0], n_out = shapes[i][1];
       matrices[i] = (AllavaMatrix){
           .data = weights + done + used, .dtype = dtype, .n_out = n_out, .n_in = n_in};
+      matrices[i].records = (const uint16_t *)(records + done_records);
       ops[i] = (AllavaLinear){.matrix = &matrices[i], .x = x, .x_stride = n_in};
       ops[i].y = y + (i < 4 ? (size_t)i * H * m : 0);
       ops[i].y_stride = n_out;
       ops[i].activation = i == 3 ? ALLAVA_ACTIVATION_GELU_TANH : ALLAVA_ACTIVATION_NONE;
       ops[i].accumulate = i >= 4;
-      used += n_in * n_out * allava_dtype_size (dtype);
+      used += quantized ? n_out * allava_quant_row_bytes (dtype, n_in)
+                        : n_in * n_out * allava_dtype_size (dtype);
+      done_records += quantized ? n_in * n_out / ALLAVA_QUANT_GROUP * sizeof (uint16_t) : 0;
     }
-    if (done + used > bytes)
-      return (double)done / (now () - start);
+    if (done + used > value_bytes)
+      return (double)(done + done_records) / (now () - start);
     allava_cpu_linear (cpu, ops, 4, m);
     allava_cpu_linear (cpu, ops + 4, 2, m);
     done += used;
@@ -242,18 +287,23 @@ bench_stream (AllavaIsa isa)
   AllavaCpu *cpu = allava_cpu_new (isa, n_threads, FALSE, NULL);
   g_print ("Products of few rows, GB/s of weights (and %% of the read bandwidth)\n");
   for (size_t m = 1; m <= 32; m *= 2) {
-    double bandwidth = 0, best[3] = {0};
-    for (int i = 0; i < 3; i++) {
+    double bandwidth = 0, best[G_N_ELEMENTS (kinds)] = {0};
+    for (size_t i = 0; i < G_N_ELEMENTS (kinds); i++) {
+      gboolean quantized = allava_dtype_is_quantized (kinds[i].dtype);
+      if (kinds[i].round && !quantized)
+        continue;
       g_autofree char *weights =
-          random_values (kinds[i].dtype, bytes / allava_dtype_size (kinds[i].dtype));
+          quantized ? (char *)random_records (bytes / sizeof (uint16_t))
+                    : random_values (kinds[i].dtype, bytes / allava_dtype_size (kinds[i].dtype));
       for (int round = 0; round < n_rounds; round++) {
         bandwidth = MAX (bandwidth, allava_cpu_measure_bandwidth (cpu, weights, bytes) * 1e-9);
         best[i] = MAX (best[i], time_layers (cpu, weights, bytes, kinds[i].dtype, m) * 1e-9);
       }
     }
     g_print ("m = %2zu   read %5.1f", m, bandwidth);
-    for (int i = 0; i < 3; i++)
-      g_print ("   %s %5.1f (%3.0f %%)", kinds[i].name, best[i], 100 * best[i] / bandwidth);
+    for (size_t i = 0; i < G_N_ELEMENTS (kinds); i++)
+      if (best[i] > 0)
+        g_print ("   %s %5.1f (%3.0f %%)", kinds[i].name, best[i], 100 * best[i] / bandwidth);
     g_print ("\n");
   }
   allava_cpu_free (cpu);
