@@ -36,6 +36,7 @@ allava_load_job_run (gpointer data)
   options.device = job->device;
   options.dtype = job->dtype;
   options.threads = job->threads;
+  options.background = TRUE;
   options.progress = progress_cb;
   options.progress_data = job;
   options.cancellable = job->cancellable;

@@ -119,6 +119,9 @@ typedef struct {
   AllavaDtype dtype;
   const char *device;          /* "auto", "cpu", "cuda" or "cuda:N" */
   int threads;                 /* of the CPU backend; 0: one for each physical core */
+  gboolean background;         /* the CPU backend leaves room for a desktop: its threads and the one
+                                * that loads go to a low priority for good, and of more than two
+                                * cores that THREADS 0 would take, one stays free */
   const char *vision_tower;    /* CLIP folder for checkpoints without a vision tower, or NULL */
   AllavaProgressFunc progress; /* or NULL */
   gpointer progress_data;
@@ -166,9 +169,9 @@ AllavaTokenizer *allava_model_get_tokenizer (AllavaModel *model); /* borrowed */
 
 /* Writes the model in DIR with its weights quantised to DTYPE (Q8 or Q4) to the folder OUT, which
  * then loads as it is; a vision tower in a folder of its own stays there. OUT must not be there, or
- * be empty; it appears when it is whole. Of OPTIONS, threads, vision_tower, progress and cancellable
- * count; they may be NULL. Errors: FILE, FORMAT, UNSUPPORTED, INPUT (it is quantised already), MEMORY,
- * G_IO_ERROR. */
+ * be empty; it appears when it is whole. Of OPTIONS, threads, vision_tower, progress and
+ * cancellable count; they may be NULL. Errors: FILE, FORMAT, UNSUPPORTED, INPUT (it is quantised
+ * already), MEMORY, G_IO_ERROR. */
 gboolean allava_quantize (const char *dir,
                           const char *out,
                           AllavaDtype dtype,

@@ -119,6 +119,14 @@ fill_model (CpuModel *model,
   return TRUE;
 }
 
+/* With two cores or one, a low priority has to do. */
+static int
+count_threads (const AllavaModelOptions *options)
+{
+  int cores = allava_topology_read ().cores;
+  return options->background && options->threads == 0 && cores > 2 ? cores - 1 : options->threads;
+}
+
 static gpointer
 cpu_load (const AllavaConfig *config,
           const AllavaWeights *weights,
@@ -134,9 +142,11 @@ cpu_load (const AllavaConfig *config,
   }
   AllavaDtype dtype = options->dtype;
   gboolean rounds = dtype == ALLAVA_DTYPE_BF16 || allava_dtype_is_quantized (dtype);
-  AllavaCpu *cpu = allava_cpu_new (isa, options->threads, rounds, error);
+  AllavaCpu *cpu = allava_cpu_new (isa, count_threads (options), rounds, error);
   if (cpu == NULL)
     return NULL;
+  if (options->background)
+    allava_pool_lower_priority (allava_cpu_get_pool (cpu));
   CpuModel *model = model_new (config, dtype);
   model->cpu = cpu;
   if (fill_model (model, weights, options, info, error))

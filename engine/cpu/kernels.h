@@ -34,8 +34,12 @@ AllavaPool *allava_pool_new (int threads, GError **error); /* 0: physical cores 
 void allava_pool_free (AllavaPool *pool);
 int allava_pool_get_threads (AllavaPool *pool);
 
+/* Lets other programs go first: lowers the priority of the pool's threads and of the calling one,
+ * for good. */
+void allava_pool_lower_priority (AllavaPool *pool);
+
 /* Runs FUNC for every index, each once, handed out as threads become free; returns when all are
- * done. Idle threads spin briefly, then sleep. */
+ * done. Idle threads spin briefly, giving way to whatever else wants to run, then sleep. */
 void allava_pool_run (AllavaPool *pool, size_t n_tasks, AllavaTaskFunc func, gpointer data);
 
 /* ---- The context of a model's computations --------------------------------------------------- */

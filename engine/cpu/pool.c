@@ -3,11 +3,13 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 
 #include "topology.h"
 
 #define THREADS_MAX 1024
 #define SPIN_NS 50000
+#define LOW_PRIORITY 10 /* nice(1)'s own default */
 
 /* A job is open while its caller still hands out tasks. A thread enters an open job, takes tasks
  * until none is left, and leaves; the caller closes the job when it finds no more tasks and waits
@@ -17,6 +19,7 @@ struct _AllavaPool {
   pthread_t *threads; /* [n_threads - 1] */
   int n_started;
   gboolean spin;
+  atomic_bool lower_priority;
 
   /* The job: written by the caller while it is closed and nobody is inside. */
   AllavaTaskFunc func;
@@ -95,6 +98,7 @@ spin_for (AllavaPool *pool, gboolean (*condition) (AllavaPool *, unsigned int), 
         return TRUE;
       __builtin_ia32_pause ();
     }
+    sched_yield ();
   } while (g_get_monotonic_time () < end);
   return FALSE;
 }
@@ -135,18 +139,30 @@ wake_all (AllavaPool *pool)
   pthread_mutex_unlock (&pool->mutex);
 }
 
+/* Linux takes 0 for the calling thread, not for the process. */
+static void
+lower_own_priority (void)
+{
+  setpriority (PRIO_PROCESS, 0, MAX (getpriority (PRIO_PROCESS, 0), LOW_PRIORITY));
+}
+
 static void *
 work (void *data)
 {
   g_autofree Worker *worker = data;
   AllavaPool *pool = worker->pool;
   unsigned int seen = 0;
+  gboolean lowered = FALSE;
 
   while (TRUE) {
     wait_for_work (pool, seen);
     if (atomic_load (&pool->stop))
       return NULL;
     seen = atomic_load (&pool->generation);
+    if (!lowered && atomic_load (&pool->lower_priority)) {
+      lower_own_priority ();
+      lowered = TRUE;
+    }
     if (enter (pool)) {
       run_tasks (pool, worker->index);
       leave (pool);
@@ -217,6 +233,13 @@ int
 allava_pool_get_threads (AllavaPool *pool)
 {
   return pool->n_threads;
+}
+
+void
+allava_pool_lower_priority (AllavaPool *pool)
+{
+  atomic_store (&pool->lower_priority, TRUE);
+  lower_own_priority ();
 }
 
 void

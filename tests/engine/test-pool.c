@@ -168,6 +168,39 @@ test_quota (void)
 }
 
 static void
+note_priority (size_t index, int thread, gpointer data)
+{
+  int *priorities = data; /* of each thread */
+  g_atomic_int_set (&priorities[thread], getpriority (PRIO_PROCESS, 0));
+  g_usleep (1000); /* so that both threads come */
+}
+
+static gpointer
+run_lowered (gpointer data)
+{
+  AllavaPool *pool = allava_pool_new (2, NULL);
+  int priorities[2] = {0, 0};
+  allava_pool_run (pool, 20, note_priority, priorities);
+  int before = priorities[0];
+  allava_pool_lower_priority (pool);
+  for (int try = 0; try < 1000 && priorities[1] != 10; try++)
+    allava_pool_run (pool, 4, note_priority, priorities);
+  g_assert_cmpint (priorities[0], >=, MAX (before, 10));
+  g_assert_cmpint (priorities[1], >=, MAX (before, 10));
+  allava_pool_free (pool);
+  return NULL;
+}
+
+/* The pool's threads and the one that asks for it, and no other. */
+static void
+test_priority (void)
+{
+  int own = getpriority (PRIO_PROCESS, 0);
+  g_thread_join (g_thread_new ("lowered", run_lowered, NULL));
+  g_assert_cmpint (getpriority (PRIO_PROCESS, 0), ==, own);
+}
+
+static void
 start_too_many (void)
 {
   g_autoptr (GError) error = NULL;
@@ -196,6 +229,7 @@ main (int argc, char **argv)
   g_test_add_func ("/pool/refuses", test_refuses);
   g_test_add_func ("/pool/default", test_default);
   g_test_add_func ("/pool/quota", test_quota);
+  g_test_add_func ("/pool/priority", test_priority);
   g_test_add_func ("/pool/no-memory", test_no_memory);
   return g_test_run ();
 }
