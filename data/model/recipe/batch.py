@@ -14,15 +14,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .model import LlavaPhi
+from .model import GAZED, LlavaPhi
 from .pool import Shard
-from .questions import PLURALS, Talk, caption, talk_about
-from .scene import COLOUR_NAMES, SHAPES, Scene
+from .scene import Scene
+from .talk import caption, talk_about
 from .tokenizer import Words
+from .wording import Talk, marked_pieces, plain
 
 OPENING = "[INST] "
 PICTURE = -1  # segment number of what every conversation sees
-BUDGET = 132  # text tokens in a row
+BUDGET = 140  # text tokens in a row
+GAZING_HEADS = 3
 NO_LOSS = -100
 
 
@@ -32,99 +34,158 @@ class Row:
     segments: list[int]
     positions: list[int]
     targets: list[int]  # the next token where it belongs to an answer
+    about: list[int]  # and which thing that token is about, or -1
 
 
-def turn_pieces(words: Words, talk: Talk) -> list[tuple[tuple[int, ...], bool]]:
-    """The conversation's pieces after the picture (or, without one, all), and which are answers."""
-    pieces: list[tuple[tuple[int, ...], bool]] = []
+@dataclass(frozen=True)
+class Piece:
+    ids: tuple[int, ...]
+    about: tuple[int, ...]  # of an answer: which thing each token is about, or -1
+    is_answer: bool
+
+
+def encode_answer(words: Words, answer: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The answer's tokens, and which thing each is about."""
+    ids = words.encode(plain(answer))
+    owners: list[int] = []
+    for text, thing in marked_pieces(answer):
+        owners += [thing] * len(text.encode())
+    at, about = 0, []
+    for token in ids:
+        about.append(owners[min(at + words.length(token), len(owners)) - 1])  # where its last byte lies
+        at += words.length(token)
+    return (*ids, words.end), (*about, -1)
+
+
+def turn_pieces(words: Words, talk: Talk) -> list[Piece]:
+    """The conversation's pieces after the picture (or, without one, all)."""
+    pieces: list[Piece] = []
     for i, turn in enumerate(talk.turns):
         start = "\n" if i == 0 and talk.sees_picture else OPENING
-        pieces.append((words.encode(f"{start}{turn.question} [/INST] "), False))
-        pieces.append((words.encode(turn.answer) + (words.end,), True))
+        ids = words.encode(f"{start}{turn.question} [/INST] ")
+        pieces.append(Piece(ids, (-1,) * len(ids), False))
+        pieces.append(Piece(*encode_answer(words, turn.answer), True))
     return pieces
 
 
 def pack(words: Words, scene: Scene, rng: random.Random, patches: int, captions: bool) -> Row:
     opening = words.encode(OPENING)
     start = len(opening) + patches
-    row = Row([*opening] + [words.end] * patches, [PICTURE] * start, list(range(start)), [NO_LOSS] * start)
+    row = Row(
+        [*opening] + [words.end] * patches, [PICTURE] * start, list(range(start)), [NO_LOSS] * start, [-1] * start
+    )
     number = 0
     while True:
         talk = caption(rng, scene) if captions else talk_about(rng, scene)
         pieces = turn_pieces(words, talk)
-        length = sum(len(p) for p, _ in pieces)
+        length = sum(len(p.ids) for p in pieces)
         if number and len(row.ids) + length > start + BUDGET:
             return row
         # Without a picture the first piece is the opening itself, at position 0.
         number += 2
         position = start if talk.sees_picture else 0
-        for ids, is_answer in pieces:
-            row.ids += ids
-            row.segments += [number - (0 if talk.sees_picture else 1)] * len(ids)
-            row.positions += range(position, position + len(ids))
-            if is_answer:
-                row.targets[-1] = ids[0]
-                row.targets += [*ids[1:], NO_LOSS]
+        for piece in pieces:
+            row.ids += piece.ids
+            row.segments += [number - (0 if talk.sees_picture else 1)] * len(piece.ids)
+            row.positions += range(position, position + len(piece.ids))
+            if piece.is_answer:
+                row.targets[-1], row.about[-1] = piece.ids[0], piece.about[0]
+                row.targets += [*piece.ids[1:], NO_LOSS]
+                row.about += [*piece.about[1:], -1]
             else:
-                row.targets += [NO_LOSS] * len(ids)
-            position += len(ids)
+                row.targets += [NO_LOSS] * len(piece.ids)
+                row.about += piece.about
+            position += len(piece.ids)
         if len(row.ids) > start + BUDGET - 14:
             return row
 
 
-def collate(rows: list[Row], end: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """ids, positions, targets [B, T] and who sees whom: bool [B, 1, T, T]. Odd segments do not see the picture."""
+def collate(rows: list[Row], end: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """ids, positions, targets, about [B, T] and who sees whom: bool [B, 1, T, T]. Odd segments do not see the picture."""
     length = max(len(r.ids) for r in rows)
     ids = np.full((len(rows), length), end, np.int64)
     segments = np.full((len(rows), length), -2, np.int64)
     positions = np.zeros((len(rows), length), np.int64)
     targets = np.full((len(rows), length), NO_LOSS, np.int64)
+    about = np.full((len(rows), length), -1, np.int64)
     for i, row in enumerate(rows):
         n = len(row.ids)
-        ids[i, :n], segments[i, :n], positions[i, :n], targets[i, :n] = (
-            row.ids,
-            row.segments,
-            row.positions,
-            row.targets,
-        )
+        ids[i, :n], segments[i, :n], positions[i, :n] = row.ids, row.segments, row.positions
+        targets[i, :n], about[i, :n] = row.targets, row.about
     s = torch.from_numpy(segments)
     query, key = s[:, :, None], s[:, None, :]
     sees = (query == key) | ((key == PICTURE) & (query >= 0) & (query % 2 == 0))
     sees &= torch.ones(length, length, dtype=torch.bool).tril()
-    return torch.from_numpy(ids), torch.from_numpy(positions), torch.from_numpy(targets), sees[:, None]
+    tensors = (torch.from_numpy(a) for a in (ids, positions, targets, about))
+    return *tensors, sees[:, None]  # type: ignore[return-value]
 
 
-def naming_loss(model: LlavaPhi, words: Words, image: Tensor, shard: Shard, rows: np.ndarray) -> Tensor:
-    """Draws each patch's embedding towards the words for its shape and colour, read and said.
+class Names:
+    """Word lists, each name as the mean of its tokens' embeddings."""
 
-    A question then finds the patches that it speaks of much sooner.
+    def __init__(self, words: Words, names: list[str]) -> None:
+        pieces = [words.encode(" " + n) for n in names]
+        self._ids = torch.tensor([i for p in pieces for i in p])
+        self._starts = torch.tensor([0, *np.cumsum([len(p) for p in pieces])[:-1]])
+
+    def vectors(self, table: Tensor) -> Tensor:
+        """[names, H], of length one."""
+        ids, starts = self._ids.to(table.device), self._starts.to(table.device)
+        return F.normalize(F.embedding_bag(ids, table, starts, mode="mean").float(), dim=-1)
+
+
+def naming_loss(model: LlavaPhi, image: Tensor, wanted: list[tuple[Names, Tensor]]) -> tuple[Tensor, float]:
+    """Draws each patch's embedding towards its names, read and said; and the share of first names that are nearest.
+
+    WANTED: lists of names, and which of them each patch has, [B, P], or -1. A name of several tokens counts as their
+    mean, so that the decoder can learn once and for all to spell out what a patch holds.
     """
-    phi, losses = model.decoder, []
-    shapes, colours = torch.from_numpy(shard.shape[rows]).long(), torch.from_numpy(shard.colour[rows]).long()
-    covered = (shapes < len(SHAPES)).to(image.device)
-    patches = F.normalize(image[covered].float(), dim=-1)
-    for names, labels in (
-        (SHAPES, shapes),
-        (tuple(PLURALS[s] for s in SHAPES), shapes),
-        (COLOUR_NAMES, colours),
-    ):
-        ids = torch.tensor([words.encode(" " + n)[0] for n in names], device=image.device)
-        wanted = labels.to(image.device)[covered]
-        for table in (phi.model.embed_tokens.weight, phi.lm_head.weight):
-            nouns = F.normalize(table[ids].float(), dim=-1)
-            losses.append(F.cross_entropy(12 * patches @ nouns.T, wanted))
+    losses, right = [], 0.0
+    tables = (model.decoder.model.embed_tokens.weight, model.decoder.lm_head.weight)
+    for number, (names, labels) in enumerate(wanted):
+        labels = labels.to(image.device)
+        covered = labels >= 0
+        if not covered.any():
+            continue
+        patches = F.normalize(image[covered].float(), dim=-1)
+        for table in tables:
+            logits = 16 * patches @ names.vectors(table).T
+            losses.append(F.cross_entropy(logits.float(), labels[covered]))
+        if number == 0:
+            right = (logits.argmax(-1) == labels[covered]).float().mean().item()
+    return (torch.stack(losses).mean() if losses else image.sum() * 0), right
+
+
+def gaze_loss(model: LlavaPhi, positions: Tensor, about: Tensor, owner: Tensor, image_at: int) -> Tensor:
+    """Shows some heads where to look: while a word about a thing is to be said, at that thing's patches.
+
+    OWNER [B, P] says which thing each patch belongs to; ABOUT [B, T] which thing the next token is about.
+    """
+    asking = (about >= 0).nonzero()
+    mine = owner[asking[:, 0]] == about[asking[:, 0], asking[:, 1]][:, None]  # [N, P]
+    asking, mine = asking[mine.any(1)], mine[mine.any(1)]
+    losses = []
+    for layer in GAZED:
+        looks = model.gaze(layer, GAZING_HEADS, asking, positions, image_at, owner.shape[1])
+        losses.append(-looks.masked_fill(~mine[:, None], -1e4).logsumexp(-1).mean())
     return torch.stack(losses).mean()
 
 
 def answer_loss(
-    model: LlavaPhi, words: Words, image: Tensor, scenes: list[Scene], rng: random.Random, captions: bool
-) -> tuple[Tensor, dict[str, float]]:
-    """Cross-entropy of the answers' tokens, and the share of them that greedy choice has right."""
-    rows = [pack(words, scene, rng, image.shape[1], captions) for scene in scenes]
-    ids, positions, targets, sees = (t.to(image.device) for t in collate(rows, words.end))
-    hidden = model.decode(image, ids, len(words.encode(OPENING)), sees, positions)
+    model: LlavaPhi, words: Words, image: Tensor, shard: Shard, rows: np.ndarray, rng: random.Random, captions: bool
+) -> tuple[Tensor, Tensor, dict[str, float]]:
+    """Cross-entropy of the answers' tokens; the gaze's; and the share of tokens that greedy choice has right."""
+    packed = [pack(words, shard.scenes[i], rng, image.shape[1], captions) for i in rows]
+    ids, positions, targets, about, sees = (t.to(image.device) for t in collate(packed, words.end))
+    image_at = len(words.encode(OPENING))
+    hidden = model.decode(image, ids, image_at, sees, positions)
     asked = targets != NO_LOSS
     logits = model.decoder.lm_head(hidden[asked]).float()
     loss = F.cross_entropy(logits, targets[asked])
-    right = (logits.detach().argmax(-1) == targets[asked]).float().mean().item()
-    return loss, {"answers": round(loss.item(), 5), "tokens_right": right}
+    right = logits.detach().argmax(-1) == targets[asked]
+    told = {"answers": round(loss.item(), 5), "tokens_right": right.float().mean().item()}
+    pointed = about[asked] >= 0
+    told["about_right"] = right[pointed].float().mean().item()
+    owner = torch.from_numpy(shard.owner[rows]).to(image.device)
+    gaze = gaze_loss(model, positions, about, owner, image_at)
+    return loss, gaze, told | {"gaze": gaze.item()}

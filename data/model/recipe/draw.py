@@ -1,20 +1,17 @@
-"""Draws scenes with Pillow, and prepares them exactly as the engine prepares pictures."""
+"""Grounds, outlines and wear of pictures, and how a picture is prepared: exactly as the engine does it."""
 
 from __future__ import annotations
 
-import argparse
 import io
-import json
 import math
 import random
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from .scene import CANVAS, Ground, Scene, Thing, pick_scene
+from .materials import Materials, Photo
+from .scene import CANVAS, PATCHES, Drawn, Ground, Thing
 
-PATCHES = 8  # a side
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 PADDING = tuple(int(m * 255) for m in MEAN)
@@ -93,7 +90,7 @@ def outline(shape: str, detail: float) -> Points:
     raise ValueError(f"no such shape: {shape}")
 
 
-def _mask(thing: Thing, smooth: bool) -> tuple[Image.Image, int, int]:
+def shape_mask(thing: Thing, smooth: bool) -> tuple[Image.Image, int, int]:
     """Coverage of one thing, and where its top left corner lies."""
     left, top = math.floor(thing.x - thing.radius) - 1, math.floor(thing.y - thing.radius) - 1
     side = math.ceil(2 * thing.radius) + 3
@@ -101,7 +98,7 @@ def _mask(thing: Thing, smooth: bool) -> tuple[Image.Image, int, int]:
     mask = Image.new("L", (side * fine, side * fine), 0)
     pen = ImageDraw.Draw(mask)
     cos, sin = math.cos(math.radians(thing.angle)), math.sin(math.radians(thing.angle))
-    holes = ((1.0, 255), (0.48 + 0.2 * thing.detail, 0)) if thing.shape == "ring" else ((1.0, 255),)
+    holes = ((1.0, 255), (0.48 + 0.2 * thing.detail, 0)) if thing.name == "ring" else ((1.0, 255),)
     for scale, ink in holes:
         r = thing.radius * scale
         pen.polygon(
@@ -110,7 +107,7 @@ def _mask(thing: Thing, smooth: bool) -> tuple[Image.Image, int, int]:
                     (thing.x + r * (u * cos - v * sin) - left) * fine,
                     (thing.y + r * (u * sin + v * cos) - top) * fine,
                 )
-                for u, v in outline(thing.shape, thing.detail)
+                for u, v in outline(thing.name, thing.detail)
             ],
             fill=ink,
         )
@@ -120,20 +117,42 @@ def _mask(thing: Thing, smooth: bool) -> tuple[Image.Image, int, int]:
 _NOISE = np.random.default_rng(7).normal(0, 1, (640, 640, 3)).astype(np.float32)
 
 
-def _noise(rng: random.Random, width: int, height: int) -> np.ndarray:
+def noise(rng: random.Random, width: int, height: int) -> np.ndarray:
     x, y = rng.randint(0, 640 - width), rng.randint(0, 640 - height)
     return _NOISE[y : y + height, x : x + width]
 
 
-def _draw_ground(rng: random.Random, ground: Ground, width: int, height: int) -> Image.Image:
+def find_photo(materials: Materials, name: str) -> Photo:
+    return next(p for p in (*materials.photos, *materials.held_out_photos) if p.name == name)
+
+
+def pick_photo_ground(rng: random.Random, materials: Materials, held_out: bool, aspect: float) -> Ground:
+    """A part of a photograph, for a picture of the given width over height."""
+    photo = rng.choice(materials.held_out_photos if held_out else materials.photos)
+    wide, high = photo.image.size
+    most = min(1.0, high * aspect / wide)
+    share = rng.uniform(0.35, 1) * most
+    left, top = rng.uniform(0, 1 - share), rng.uniform(0, 1 - share * wide / aspect / high)
+    return Ground("photo", (), (), 0, photo.name, (left, top, share))
+
+
+def _crop(ground: Ground, width: int, height: int, materials: Materials) -> Image.Image:
+    image = find_photo(materials, ground.photo).image
+    left, top, share = ground.crop
+    x, y, w = left * image.width, top * image.height, share * image.width
+    box = (x, y, x + w, min(image.height, y + w * height / width))
+    return image.resize((width, height), Image.Resampling.BILINEAR, box=box)
+
+
+def draw_ground(rng: random.Random, ground: Ground, width: int, height: int, materials: Materials) -> Image.Image:
+    if ground.kind == "photo":
+        return _crop(ground, width, height, materials)
     if ground.kind == "gradient":
         ramp = Image.linear_gradient("L").rotate(ground.angle) if ground.angle % 90 == 0 else None
         if ramp is None:  # corner to corner
             line = np.linspace(0, 1, 256)
             both = (line[:, None] + line[None, :]) / 2
-            ramp = Image.fromarray(
-                (both if ground.angle == 45 else both[:, ::-1]).__mul__(255).astype(np.uint8)
-            )
+            ramp = Image.fromarray((both if ground.angle == 45 else both[:, ::-1]).__mul__(255).astype(np.uint8))
         ramp = ramp.resize((width, height), Image.Resampling.BILINEAR)
         base = Image.new("RGB", (width, height), ground.rgbs[0])
         return Image.composite(Image.new("RGB", (width, height), ground.rgbs[1]), base, ramp)
@@ -141,37 +160,23 @@ def _draw_ground(rng: random.Random, ground: Ground, width: int, height: int) ->
     if ground.kind == "plain":
         return base
     grain = rng.choice((1, 2, 3))
-    noise = (
-        _noise(rng, -(-width // grain), -(-height // grain))
-        .repeat(grain, 0)
-        .repeat(grain, 1)[:height, :width]
-    )
-    flecks = np.asarray(base, np.float32) + noise * rng.uniform(18, 34)
+    grains = noise(rng, -(-width // grain), -(-height // grain)).repeat(grain, 0).repeat(grain, 1)[:height, :width]
+    flecks = np.asarray(base, np.float32) + grains * rng.uniform(18, 34)
     return Image.fromarray(flecks.clip(0, 255).astype(np.uint8))
 
 
-def _wear(rng: random.Random, image: Image.Image) -> Image.Image:
+def wear(rng: random.Random, image: Image.Image) -> Image.Image:
     """What happens to pictures on their way: slight noise, blur, JPEG."""
     if rng.random() < 0.12:
-        noise = _noise(rng, *image.size) * rng.uniform(2, 8)
-        image = Image.fromarray((np.asarray(image, np.float32) + noise).clip(0, 255).astype(np.uint8))
+        grains = noise(rng, *image.size) * rng.uniform(2, 8)
+        image = Image.fromarray((np.asarray(image, np.float32) + grains).clip(0, 255).astype(np.uint8))
     if rng.random() < 0.08:
-        image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.4, 1.4)))
+        image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 0.8) * max(image.size) / CANVAS))
     if rng.random() < 0.25:
         memory = io.BytesIO()
         image.save(memory, "JPEG", quality=rng.randint(35, 92))
         image = Image.open(memory).convert("RGB")
     return image
-
-
-def draw(rng: random.Random, scene: Scene, worn: bool = True) -> Image.Image:
-    """The picture of a scene; worn, it may have seen noise, blur and JPEG."""
-    image = _draw_ground(rng, scene.ground, scene.width, scene.height)
-    smooth = rng.random() < 0.75
-    for thing in scene.things:
-        mask, left, top = _mask(thing, smooth)
-        image.paste(thing.rgb, (left, top), mask)
-    return _wear(rng, image) if worn else image
 
 
 def pad_to_square(image: Image.Image, fill: tuple[int, ...] | int = PADDING) -> Image.Image:
@@ -189,53 +194,34 @@ def prepare(image: Image.Image) -> np.ndarray:
     return np.asarray(pad_to_square(image.convert("RGB")).resize((CANVAS, CANVAS), Image.Resampling.BICUBIC))
 
 
-def owners(scene: Scene) -> np.ndarray:
-    """int8 [64]: which thing covers each patch most (-1: none), for the vision tower's warm start."""
-    side = 64
-    cells = Image.new("L", (scene.width, scene.height), 0)
-    for index, thing in enumerate(scene.things):
-        mask, left, top = _mask(thing, False)
-        cells.paste(index + 1, (left, top), mask)
-    grid = np.asarray(pad_to_square(cells, 0).resize((side, side), Image.Resampling.NEAREST))
-    grid = (
-        grid.reshape(PATCHES, side // PATCHES, PATCHES, side // PATCHES)
-        .swapaxes(1, 2)
-        .reshape(PATCHES**2, -1)
-    )
-    counts = np.stack([(grid == i + 1).sum(1) for i in range(max(1, len(scene.things)))], 1)
-    best = counts.argmax(1)
-    return np.where(counts.max(1) >= 0.15 * grid.shape[1], best, -1).astype(np.int8)
+CELLS = 4  # a side of each patch: how finely owners and letters are told
 
 
-def write_shard(folder: Path, seed: int, count: int) -> None:
-    """One shard of training pictures: prepared pixels, patch owners, scenes."""
-    rng = random.Random(f"shard {seed}")
-    pixels = np.empty((count, CANVAS, CANVAS, 3), np.uint8)
-    owner = np.empty((count, PATCHES**2), np.int8)
-    scenes = []
-    for i in range(count):
-        scene = pick_scene(rng)
-        pixels[i] = prepare(draw(rng, scene))
-        owner[i] = owners(scene)
-        scenes.append(scene.to_json())
-    np.save(folder / f"{seed:04d}.owner.npy", owner)
-    (folder / f"{seed:04d}.json").write_text(json.dumps(scenes))
-    np.save(folder / "partial.npy", pixels)
-    (folder / "partial.npy").rename(folder / f"{seed:04d}.npy")  # last: a shard that is seen is whole
+def _cells(values: Image.Image) -> np.ndarray:
+    """[P, CELLS rows, CELLS columns] of a map of the source picture."""
+    side = PATCHES * CELLS
+    grid = np.asarray(pad_to_square(values, 0).resize((side, side), Image.Resampling.NEAREST))
+    return grid.reshape(PATCHES, CELLS, PATCHES, CELLS).swapaxes(1, 2).reshape(PATCHES**2, CELLS, CELLS)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="folder of the shards")
-    parser.add_argument("--shards", type=int, default=40)
-    parser.add_argument("--size", type=int, default=2000, help="pictures in a shard")
-    options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
-    for seed in range(options.shards):
-        if not (options.out / f"{seed:04d}.npy").exists():
-            write_shard(options.out, seed, options.size)
-            print(f"shard {seed + 1} of {options.shards}", flush=True)
+def owners(drawn: Drawn, count: int) -> np.ndarray:
+    """int8 [P]: which thing covers each patch most (-1: none), for the vision tower's first stage."""
+    cells = _cells(drawn.owner).reshape(PATCHES**2, -1)
+    counts = np.stack([(cells == i + 1).sum(1) for i in range(max(1, count))], 1)
+    return np.where(counts.max(1) >= 0.15 * cells.shape[1], counts.argmax(1), -1).astype(np.int8)
 
 
-if __name__ == "__main__":
-    main()
+def letters(drawn: Drawn) -> np.ndarray:
+    """int16 [P, CELLS]: which of the letters stands in each column of each patch (-1: none)."""
+    side = max(drawn.image.size)
+    scale = PATCHES * CELLS * 2 / side
+    ids = Image.new("I", (PATCHES * CELLS * 2,) * 2, 0)
+    pen = ImageDraw.Draw(ids)
+    left, top = (side - drawn.image.width) // 2, (side - drawn.image.height) // 2
+    for number, letter in enumerate(drawn.letters):
+        pen.polygon([((x + left) * scale, (y + top) * scale) for x, y in letter.outline], fill=number + 1)
+    fine = np.asarray(ids)[1::2, ::2].reshape(PATCHES, CELLS, PATCHES, CELLS)
+    columns = fine.transpose(0, 2, 3, 1).reshape(PATCHES**2, CELLS, CELLS)  # the last axis goes down
+    best = columns.max(2)
+    enough = (columns == best[:, :, None]).sum(2) >= 2
+    return np.where(enough & (best > 0), best - 1, -1).astype(np.int16)

@@ -13,9 +13,7 @@ from .tokenizer import Words
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--work", type=Path, required=True, help="folder of tokenizer.json and the checkpoints"
-    )
+    parser.add_argument("--work", type=Path, required=True, help="folder of tokenizer.json and the checkpoints")
     parser.add_argument("--stage", default="answers", help="whose checkpoint")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()

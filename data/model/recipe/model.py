@@ -11,24 +11,26 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModel, PhiConfig, PhiForCausalLM
+from transformers.models.phi.modeling_phi import apply_rotary_pos_emb
 
 from .draw import MEAN, STD
-from .scene import CANVAS, COLOUR_NAMES, GROUND_NAMES, MOST_THINGS, PLACES, SHAPES
+from .scene import CANVAS
 
 VISION_PREFIX = "model.vision_tower.vision_tower.vision_model."
 PROJECTOR_PREFIX = "model.mm_projector."
+GAZED = (2, 3)  # decoder layers of which some heads are shown where to look
 
 
 @dataclass(frozen=True)
 class Sizes:
     image: int = CANVAS
     patch: int = 16
-    vision_hidden: int = 160
-    vision_layers: int = 6  # the last is never run: mm_vision_select_layer is -2
-    vision_heads: int = 5
-    hidden: int = 128
-    layers: int = 4
-    heads: int = 4
+    vision_hidden: int = 256
+    vision_layers: int = 6  # all are run: mm_vision_select_layer is -1
+    vision_heads: int = 4
+    hidden: int = 256
+    layers: int = 5
+    heads: int = 8
     rotary_factor: float = 0.4
     positions: int = 1024
 
@@ -75,6 +77,7 @@ class LlavaPhi(nn.Module):
         super().__init__()
         self.sizes = sizes
         self.vision = CLIPVisionModel(_vision_config(sizes))
+        self.vision.config._attn_implementation = "eager"  # a third faster than the fused one on a CPU
         self.projector = nn.Sequential(
             nn.Linear(sizes.vision_hidden, sizes.hidden), nn.GELU(), nn.Linear(sizes.hidden, sizes.hidden)
         )
@@ -84,10 +87,19 @@ class LlavaPhi(nn.Module):
         for layer in self.decoder.model.layers:  # gelu_new as one kernel instead of eight
             layer.mlp.activation_fn = nn.GELU(approximate="tanh")
         self._spread_positions()
+        self._seen: dict[int, tuple[Tensor, Tensor]] = {}
+        for number in GAZED:
+            self._keep_queries_and_keys(number)
         self.mean: Tensor
         self.std: Tensor
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
+
+    def _keep_queries_and_keys(self, number: int) -> None:
+        attention = self.decoder.model.layers[number].self_attn
+        query: list[Tensor] = []
+        attention.q_proj.register_forward_hook(lambda _m, _i, out: query.append(out))
+        attention.k_proj.register_forward_hook(lambda _m, _i, out: self._seen.update({number: (query.pop(), out)}))
 
     @torch.no_grad()
     def _spread_positions(self) -> None:
@@ -108,7 +120,7 @@ class LlavaPhi(nn.Module):
         if kept is not None:
             x = torch.cat((x[:, :1], x[:, 1:].gather(1, kept[:, :, None].expand(-1, -1, x.shape[2]))), 1)
         x = self.vision.pre_layrnorm(x)
-        for layer in self.vision.encoder.layers[:-1]:
+        for layer in self.vision.encoder.layers:
             x = layer(x, None)
         return x[:, 1:]
 
@@ -121,14 +133,31 @@ class LlavaPhi(nn.Module):
             inputs_embeds=embeds, attention_mask=mask, position_ids=positions, use_cache=False
         ).last_hidden_state
 
+    def gaze(
+        self, layer: int, head_count: int, asking: Tensor, positions: Tensor, image_at: int, patches: int
+    ) -> Tensor:
+        """Where heads of a layer look in the picture: log shares [N, heads, P], for the row and token pairs ASKING [N, 2].
+
+        To be called after decode(), whose queries and keys of the layers in GAZED are kept.
+        """
+        attention = self.decoder.model.layers[layer].self_attn
+        q, k = self._seen[layer]
+        size = attention.head_dim
+        cos, sin = self.decoder.model.rotary_emb(q, positions)
+        q = q.unflatten(-1, (-1, size))[:, :, :head_count].transpose(1, 2)
+        k = k.unflatten(-1, (-1, size))[:, :, :head_count].transpose(1, 2)
+        turned = cos.shape[-1]
+        q_turned, k_turned = apply_rotary_pos_emb(q[..., :turned], k[..., :turned], cos, sin)
+        q, k = torch.cat((q_turned, q[..., turned:]), -1), torch.cat((k_turned, k[..., turned:]), -1)
+        rows, tokens = asking.unbind(1)
+        looking = q[rows, :, tokens].float()  # [N, heads, d]
+        keys = k[:, :, image_at : image_at + patches].float()[rows]  # [N, heads, P, d]
+        return (torch.einsum("nhd,nhpd->nhp", looking, keys) * size**-0.5).log_softmax(-1)
+
     def tensors(self) -> dict[str, Tensor]:
         """The weights under their LLaVA-Phi names."""
         named = dict(self.decoder.state_dict())
-        named |= {
-            VISION_PREFIX + k: v
-            for k, v in self.vision.state_dict().items()
-            if not k.endswith("position_ids")
-        }
+        named |= {VISION_PREFIX + k: v for k, v in self.vision.state_dict().items() if not k.endswith("position_ids")}
         named |= {PROJECTOR_PREFIX + k: v for k, v in self.projector.state_dict().items()}
         return named
 
@@ -137,21 +166,6 @@ class LlavaPhi(nn.Module):
             own = {k.removeprefix(prefix): named.pop(k).float() for k in list(named) if k.startswith(prefix)}
             module.load_state_dict(own)
         self.decoder.load_state_dict({k: v.float() for k, v in named.items()})
-
-
-class PatchHeads(nn.Module):
-    """What the warm start asks of each patch and of the whole picture; thrown away afterwards."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.shape = nn.Linear(width, len(SHAPES) + 1)
-        self.colour = nn.Linear(width, len(COLOUR_NAMES) + 1)
-        self.centre = nn.Linear(width, 1)
-        self.lies = nn.Linear(width, 3)
-        self.ground = nn.Linear(width, len(GROUND_NAMES))
-        self.place = nn.Linear(width, len(PLACES))
-        self.rank = nn.Linear(width, MOST_THINGS)
-        self.number = nn.Linear(width, MOST_THINGS + 1)
 
 
 def save_model(model: LlavaPhi, folder: Path, end_of_text: int) -> None:
@@ -189,7 +203,7 @@ def save_model(model: LlavaPhi, folder: Path, end_of_text: int) -> None:
         "image_aspect_ratio": "pad",
         "mm_hidden_size": s.vision_hidden,
         "mm_projector_type": "mlp2x_gelu",
-        "mm_vision_select_layer": -2,
+        "mm_vision_select_layer": -1,
         "mm_vision_select_feature": "patch",
         "mm_vision_tower": "allava-nano-vision",
         "mm_use_im_start_end": False,

@@ -1,8 +1,10 @@
-"""The pool of prerendered pictures, and what the vision tower's warm start is asked about them."""
+"""The pool of training pictures, drawn beforehand, and what the vision tower is asked about each of their patches."""
 
 from __future__ import annotations
 
+import argparse
 import json
+import random
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +12,67 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .draw import PATCHES
-from .scene import COLOUR_NAMES, GROUND_NAMES, PLACES, SHAPES, Scene
+from . import materials as collection
+from .draw import CELLS, letters, owners, prepare
+from .materials import Materials, noun_of
+from .scene import CANVAS, COLOUR_NAMES, GROUND_NAMES, PATCHES, PLACES, SHAPES, Drawn, Scene, Thing
+from .talk import MODULES
+
+MIX = {"things": 0.62, "print": 0.16, "chart": 0.06, "dialog": 0.06, "photo": 0.10}
+KINDS = tuple(MIX)
+WRITTEN = ("word", "number", "bar", "slice", "button")  # kinds whose things have no names to learn
+GROUNDS = (*GROUND_NAMES, "photo")
+CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.,:;!?%$€£+-/'&"
+LONGEST = 24  # characters of a text whose order is asked for
+NONE = -1
+
+
+def label_of(thing: Thing) -> str:
+    """What a patch of the thing is to be recognised as; an emoji and a drawing of one name are one class."""
+    if thing.kind in WRITTEN:
+        return thing.kind
+    return thing.noun
+
+
+def class_table(materials: Materials) -> list[str]:
+    return [*SHAPES, *WRITTEN, *dict.fromkeys(n for s in materials.sprites if (n := noun_of(s)) not in SHAPES)]
+
+
+def pick_scene(rng: random.Random, materials: Materials, held_out: bool = False, kind: str = "") -> Scene:
+    """A random scene. The same generator state gives the same scene."""
+    chosen = kind or rng.choices(KINDS, list(MIX.values()))[0]
+    return MODULES[chosen].pick(rng, materials, held_out)
+
+
+def draw(rng: random.Random, scene: Scene, materials: Materials) -> Drawn:
+    return MODULES[scene.kind].draw(rng, scene, materials)
+
+
+def write_shard(folder: Path, materials: Materials, seed: int, count: int) -> None:
+    """One shard: prepared pixels, patch owners, letters, scenes."""
+    rng = random.Random(f"shard {seed}")
+    pixels = np.empty((count, CANVAS, CANVAS, 3), np.uint8)
+    owner = np.empty((count, PATCHES**2), np.int8)
+    character = np.full((count, PATCHES**2, CELLS), NONE, np.int8)
+    order = np.full((count, PATCHES**2, CELLS), NONE, np.int8)
+    scenes = []
+    for i in range(count):
+        scene = pick_scene(rng, materials)
+        drawn = draw(rng, scene, materials)
+        pixels[i] = prepare(drawn.image)
+        owner[i] = owners(drawn, len(scene.things))
+        if drawn.letters:
+            read = [CHARACTERS.find(x.character) for x in drawn.letters]
+            at = [min(x.index, LONGEST - 1) for x in drawn.letters]
+            which = letters(drawn)
+            character[i] = np.array([*read, NONE])[which]
+            order[i] = np.array([*at, NONE])[which]
+        scenes.append(scene.to_json())
+    stem = f"{seed:04d}"
+    np.savez(folder / f"{stem}.labels.npz", owner=owner, character=character, order=order)
+    (folder / f"{stem}.json").write_text(json.dumps(scenes))
+    np.save(folder / f"{stem}.partial.npy", pixels)
+    (folder / f"{stem}.partial.npy").rename(folder / f"{stem}.npy")  # last: a shard that is seen is whole
 
 
 def _in_patches(scene: Scene, x: float, y: float) -> tuple[float, float]:
@@ -22,72 +83,100 @@ def _in_patches(scene: Scene, x: float, y: float) -> tuple[float, float]:
 
 @dataclass
 class Shard:
+    """Labels of N pictures of P patches; NONE where there is nothing to ask."""
+
     name: str
     pixels: np.ndarray  # uint8 [N, S, S, 3]
     scenes: list[Scene]
-    shape: np.ndarray  # int8 [N, P], the last class is "nothing here"
-    colour: np.ndarray  # int8 [N, P]
-    centre: np.ndarray  # bool [N, P]
+    owner: np.ndarray  # int8 [N, P]: which thing, in the order in which they are told
+    label: np.ndarray  # int16 [N, P]: its class
+    colour: np.ndarray  # int8 [N, P]: its main colour
     lies: np.ndarray  # float32 [N, P, 3]: from the patch to its thing's centre, and the radius, in patches
-    owner: np.ndarray  # int8 [N, P]: which thing, counted from the left, -1 for none
     place: np.ndarray  # int8 [N, P]: in which of PLACES that thing lies
+    character: np.ndarray  # int8 [N, P, CELLS]: which of CHARACTERS stands in each column of the patch
+    order: np.ndarray  # int8 [N, P, CELLS]: and which of its text's it is
     number: np.ndarray  # int64 [N]: of things
-    ground: np.ndarray  # float32 [N, names]: which colours the background has
+    kind: np.ndarray  # int64 [N]: of picture
+    ground: np.ndarray  # float32 [N, names]: which colours the background, or the photograph, has
 
     @staticmethod
-    def read(path: Path) -> Shard:
-        owner = np.load(path.with_suffix(".owner.npy"))
+    def read(path: Path, classes: dict[str, int]) -> Shard:
+        with np.load(path.with_suffix(".labels.npz")) as labels:
+            owner, character, order = labels["owner"], labels["character"], labels["order"]
         scenes = [Scene.from_json(s) for s in json.loads(path.with_suffix(".json").read_text())]
         count, patches = owner.shape
-        shape = np.full((count, patches), len(SHAPES), np.int8)
-        colour = np.full((count, patches), len(COLOUR_NAMES), np.int8)
-        centre = np.zeros((count, patches), bool)
+        label = np.full((count, patches), NONE, np.int16)
+        colour = np.full((count, patches), NONE, np.int8)
+        place = np.full((count, patches), NONE, np.int8)
         lies = np.zeros((count, patches, 3), np.float32)
+        ground = np.zeros((count, len(GROUNDS)), np.float32)
         middles = np.stack(np.divmod(np.arange(patches), PATCHES)[::-1], 1) + 0.5
-        place = np.zeros((count, patches), np.int8)
-        number = np.array([len(s.things) for s in scenes])
-        ground = np.zeros((count, len(GROUND_NAMES)), np.float32)
         for i, scene in enumerate(scenes):
             for t, thing in enumerate(scene.things):
-                shape[i][owner[i] == t] = SHAPES.index(thing.shape)
-                colour[i][owner[i] == t] = COLOUR_NAMES.index(thing.colour)
-                place[i][owner[i] == t] = PLACES.index(thing.place)
-                x, y = _in_patches(scene, thing.x, thing.y)
-                centre[i, int(y) * PATCHES + int(x)] = True
-                lies[i][owner[i] == t, :2] = (np.array([[x, y]]) - middles)[owner[i] == t]
-                lies[i][owner[i] == t, 2] = thing.radius / max(scene.width, scene.height) * PATCHES
+                here = owner[i] == t
+                label[i][here] = classes.get(label_of(thing), NONE)
+                colour[i][here] = COLOUR_NAMES.index(thing.colour) if thing.colour in COLOUR_NAMES else NONE
+                place[i][here] = PLACES.index(thing.place) if thing.place else NONE
+                lies[i][here, :2] = (np.array([_in_patches(scene, thing.x, thing.y)]) - middles)[here]
+                lies[i][here, 2] = thing.radius / max(scene.width, scene.height) * PATCHES
             for name in scene.ground.colours:
-                ground[i, GROUND_NAMES.index(name)] = 1
+                ground[i, GROUNDS.index(name)] = 1
+            ground[i, -1] = scene.ground.kind == "photo"
+        number = np.array([len(s.things) for s in scenes])
+        kind = np.array([KINDS.index(s.kind) for s in scenes])
         pixels = np.load(path, mmap_mode="r")
-        return Shard(path.stem, pixels, scenes, shape, colour, centre, lies, owner, place, number, ground)
+        return Shard(
+            path.stem, pixels, scenes, owner, label, colour, lies, place, character, order, number, kind, ground
+        )
 
 
 class Pool:
     """All shards drawn so far; looks for new ones now and then, so that drawing may go on beside."""
 
-    def __init__(self, folder: Path, first: int = 0) -> None:
+    def __init__(self, folder: Path, classes: list[str]) -> None:
         self.folder = folder
-        self.first = first
+        self.classes = {name: i for i, name in enumerate(classes)}
         self.shards: dict[str, Shard] = {}
         self.refresh()
 
     def refresh(self) -> None:
         for path in sorted(self.folder.glob("[0-9][0-9][0-9][0-9].npy")):
-            if path.stem not in self.shards and int(path.stem) >= self.first:
-                self.shards[path.stem] = Shard.read(path)
+            if path.stem not in self.shards:
+                self.shards[path.stem] = Shard.read(path, self.classes)
         if not self.shards:
-            raise SystemExit(
-                f"{self.folder}: no pictures yet; run `python -m recipe.draw --out {self.folder}`"
-            )
+            raise SystemExit(f"{self.folder}: no pictures yet; run `python -m recipe.pool --help`")
 
     def pick(
-        self, rng: np.random.Generator, count: int, shards: int | None = None
+        self, rng: np.random.Generator, count: int, shards: int | None = None, rare: tuple[str, ...] = ()
     ) -> tuple[Shard, np.ndarray]:
-        """Rows of one shard; of the first few only, where their number is given."""
+        """Rows of one shard; of the first few only, where their number is given. RARE kinds come a third as often."""
         names = sorted(self.shards)[:shards]
         shard = self.shards[names[rng.integers(len(names))]]
-        return shard, np.sort(rng.choice(len(shard.scenes), count, replace=False))
+        share = np.where(np.isin(shard.kind, [KINDS.index(k) for k in rare]), 1 / 3, 1)
+        return shard, np.sort(rng.choice(len(shard.scenes), count, replace=False, p=share / share.sum()))
 
 
 def pixels_of(shard: Shard, rows: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(shard.pixels[rows]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, required=True, help="folder of the materials; classes.json is made there")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the shards")
+    parser.add_argument("--shards", type=int, default=100)
+    parser.add_argument("--size", type=int, default=1000, help="pictures in a shard")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    materials = collection.load(options.work / "materials")
+    table = options.work / "classes.json"
+    if not table.exists():
+        table.write_text(json.dumps(class_table(materials), ensure_ascii=False, indent=0))
+    for seed in range(options.shards):
+        if not (options.out / f"{seed:04d}.npy").exists():
+            write_shard(options.out, materials, seed, options.size)
+            print(f"shard {seed + 1} of {options.shards}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

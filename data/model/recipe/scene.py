@@ -1,15 +1,17 @@
-"""What a picture shows: shapes, colours, places and background, as plain data."""
+"""What a picture shows, as plain data: things with their names, colours and places, and the background."""
 
 from __future__ import annotations
 
 import colorsys
-import math
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from PIL import Image
+
 MOST_THINGS = 6
-CANVAS = 128  # the model's square picture, in pixels; sizes below are chosen to be seen at it
+CANVAS = 160  # the model's square picture, in pixels; sizes below are chosen to be seen at it
+PATCHES = 10  # a side
 
 SHAPES = (
     "circle", "square", "rectangle", "triangle", "star",
@@ -48,52 +50,78 @@ Rgb = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Thing:
-    """One drawn shape. Lengths are in pixels of the source picture."""
+    """One thing in a picture. Lengths are in pixels of the source picture."""
 
-    shape: str
-    colour: str
-    rgb: Rgb
-    x: float
+    kind: str  # "shape", "emoji", "flag", "drawing", "word", "number", "bar", "slice", "button"
+    name: str  # "circle", "grinning face", "France", "banana", or the text that is written on it
+    noun: str  # as a sentence names it after "the": "circle", "grinning face", "flag of France"
+    phrase: str  # as a sentence brings it up: "a red circle", "a grinning face", "the flag of France", "scissors"
+    colour: str  # the main one; "" where none is
+    x: float  # of the middle
     y: float
     radius: float  # of the circle around it
-    angle: float
-    detail: float  # 0..1, what the shape lets vary: a ring's width, a rectangle's length
-    place: str
-    size: str  # "small", "" or "large"
+    place: str = ""  # one of PLACES
+    size: str = ""  # "small", "" or "large", of the picture
+    rgb: Rgb = (0, 0, 0)  # what is drawn in one colour
+    angle: float = 0.0
+    detail: float = 0.0  # 0..1, what a shape lets vary: a ring's width, a rectangle's length
+    variant: int = 0  # which of a sprite's images
+    group: str = ""  # "animal", "food", ...
+    colours: tuple[str, ...] = ()  # of a sprite: all main ones
 
 
 @dataclass(frozen=True)
 class Ground:
-    kind: str  # "plain", "gradient" or "speckled"
+    kind: str  # "plain", "gradient", "speckled" or "photo"
     colours: tuple[str, ...]
     rgbs: tuple[Rgb, ...]
     angle: float
+    photo: str = ""  # its name among the materials
+    crop: tuple[float, float, float] = (0, 0, 1)  # of the photograph: left, top, and width as shares of its width
 
 
 @dataclass(frozen=True)
 class Scene:
+    kind: str  # whose module in `kinds` draws it and asks about it
     width: int
     height: int
     ground: Ground
-    things: tuple[Thing, ...]
+    things: tuple[Thing, ...]  # at most MOST_THINGS, in the order in which they are told
+    extra: dict[str, Any] = field(default_factory=dict)  # what else that kind's module needs, as JSON
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> Scene:
-        ground = data["ground"]
-        return Scene(
-            data["width"],
-            data["height"],
-            Ground(
-                ground["kind"],
-                tuple(ground["colours"]),
-                tuple(tuple(c) for c in ground["rgbs"]),
-                ground["angle"],
-            ),
-            tuple(Thing(**{**t, "rgb": tuple(t["rgb"])}) for t in data["things"]),
-        )
+        ground = dict(data["ground"])
+        for key in ("colours", "crop"):
+            ground[key] = tuple(ground[key])
+        ground["rgbs"] = tuple(tuple(c) for c in ground["rgbs"])
+        things = tuple(Thing(**{**t, "rgb": tuple(t["rgb"]), "colours": tuple(t["colours"])}) for t in data["things"])
+        return Scene(data["kind"], data["width"], data["height"], Ground(**ground), things, data["extra"])
+
+
+@dataclass(frozen=True)
+class Letter:
+    """One printed character: what the tower is asked to read."""
+
+    character: str
+    index: int  # in its text, from 0
+    outline: tuple[tuple[float, float], ...]  # its cell's four corners, in pixels of the source picture
+
+
+@dataclass
+class Drawn:
+    image: Image.Image  # RGB
+    owner: Image.Image  # L: 1 + the number of the thing that covers a pixel, 0 for none
+    letters: list[Letter] = field(default_factory=list)
+
+
+def place_of(x: float, y: float) -> str:
+    """Where a point lies, given as shares of width and height; "" where people would disagree."""
+    column, row = _third(x), _third(y)
+    return "" if column is None or row is None else PLACES[row * 3 + column]
 
 
 def pick_rgb(rng: random.Random, name: str, is_ground: bool = False) -> Rgb:
@@ -105,11 +133,11 @@ def pick_rgb(rng: random.Random, name: str, is_ground: bool = False) -> Rgb:
     return round(r * 255), round(g * 255), round(b * 255)
 
 
-def _far(a: Rgb, b: Rgb) -> bool:
+def is_far(a: Rgb, b: Rgb) -> bool:
     return sum((p - q) ** 2 for p, q in zip(a, b)) > 95**2
 
 
-def _pick_ground(rng: random.Random) -> Ground:
+def pick_ground(rng: random.Random) -> Ground:
     # A fading background starts at the top or the left, as people would tell it.
     kind = rng.choices(("plain", "gradient", "speckled"), (0.6, 0.25, 0.15))[0]
     first = rng.choices(("white", rng.choice(GROUND_NAMES)), (0.25, 0.75))[0]
@@ -118,7 +146,7 @@ def _pick_ground(rng: random.Random) -> Ground:
     while kind == "gradient" and len(names) < 2:
         name = rng.choice(GROUND_NAMES)
         rgb = pick_rgb(rng, name, True)
-        if name != first and _far(rgb, rgbs[0]):
+        if name != first and is_far(rgb, rgbs[0]):
             names.append(name)
             rgbs.append(rgb)
     return Ground(kind, tuple(names), tuple(rgbs), rng.choice((0, 90, 0, 90, 45, 135)))
@@ -129,82 +157,3 @@ def _third(f: float) -> int | None:
     if min(abs(f - 1 / 3), abs(f - 2 / 3)) < 0.03:
         return None
     return int(f * 3)
-
-
-def _pick_colour(rng: random.Random, ground: Ground, name: str | None) -> tuple[str, Rgb] | None:
-    for _ in range(20):
-        chosen = name or rng.choice(COLOUR_NAMES)
-        rgb = pick_rgb(rng, chosen)
-        if chosen not in ground.colours and all(_far(rgb, g) for g in ground.rgbs):
-            # Half-way colours of a gradient count too.
-            middle = tuple(sum(c) // len(ground.rgbs) for c in zip(*ground.rgbs))
-            if _far(rgb, middle):
-                return chosen, rgb
-    return None
-
-
-def _radius_range(shape: str, count: int, width: int, height: int) -> tuple[float, float]:
-    seen = max(width, height) / CANVAS  # source pixels to one pixel that the model sees
-    short = min(width, height)
-    low = seen * (13 if shape in ("hexagon", "circle", "heart") else 11)
-    high = short * (0.46 if count == 1 else 0.3 if count == 2 else 0.24 if count == 3 else 0.18)
-    return min(low, high), high
-
-
-def _place_thing(rng: random.Random, shape: str, colour: str, rgb: Rgb, count: int, width: int,
-                 height: int, others: list[Thing]) -> Thing | None:  # fmt: skip
-    for _ in range(40):
-        low, high = _radius_range(shape, count, width, height)
-        radius = rng.uniform(low, high)
-        x = rng.uniform(radius * 0.95, width - radius * 0.95)
-        y = rng.uniform(radius * 0.95, height - radius * 0.95)
-        column, row = _third(x / width), _third(y / height)
-        if column is None or row is None:
-            continue
-        if any(math.hypot(x - o.x, y - o.y) < (radius + o.radius) * 1.03 for o in others):
-            continue
-        spread = {"square": 30, "diamond": 10, "heart": 25}.get(shape, 180)
-        share = 2 * radius / min(width, height)
-        size = "small" if share < 0.3 else "large" if share > 0.58 else ""
-        if count == 1 and (0.28 < share < 0.32 or 0.55 < share < 0.61):
-            continue
-        angle = rng.choice((0.0, rng.uniform(-spread, spread)))
-        return Thing(shape, colour, rgb, x, y, radius, angle, rng.random(), PLACES[row * 3 + column], size)
-    return None
-
-
-def _pick_kinds(rng: random.Random) -> list[tuple[str, str | None]]:
-    """Shape and colour (None: any) of each thing to draw."""
-    style = rng.choices(("none", "one", "few", "same", "many"), (0.02, 0.40, 0.28, 0.13, 0.17))[0]
-    if style == "none":
-        return []
-    if style == "one":
-        return [(rng.choice(SHAPES), None)]
-    if style == "same":
-        kind = (rng.choice(SHAPES), rng.choice(COLOUR_NAMES))
-        return [kind] * rng.randint(2, 6)
-    count = rng.choice((2, 2, 3)) if style == "few" else rng.randint(4, 6)
-    pool = rng.sample(SHAPES, rng.randint(1, min(count, 4)))
-    return [(rng.choice(pool), None) for _ in range(count)]
-
-
-def pick_scene(rng: random.Random) -> Scene:
-    """A random scene. The same generator state gives the same scene."""
-    while True:
-        side = rng.randint(140, 400)
-        aspect = rng.choice((1, 1, 1, 4 / 3, 3 / 4, 3 / 2, 2 / 3, 16 / 9, 9 / 16, rng.uniform(0.55, 1.8)))
-        width, height = (side, round(side / aspect)) if aspect >= 1 else (round(side * aspect), side)
-        ground = _pick_ground(rng)
-        kinds = _pick_kinds(rng)
-        things: list[Thing] = []
-        for shape, wanted in kinds:
-            colour = _pick_colour(rng, ground, wanted)
-            if colour is None:
-                break
-            thing = _place_thing(rng, shape, *colour, len(kinds), width, height, things)
-            if thing is None:
-                break
-            things.append(thing)
-        if len(things) == len(kinds):
-            things.sort(key=lambda t: t.x / width + 0.02 * t.y / height)
-            return Scene(width, height, ground, tuple(things))

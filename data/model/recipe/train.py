@@ -1,4 +1,4 @@
-"""Trains the model: `python -m recipe.train warm|captions|answers --work DIR`, in this order.
+"""Trains the model: `python -m recipe.train tower|captions|answers --work DIR`, in this order.
 
 Each stage goes on from its own checkpoint if it was interrupted, else from the stage before.
 """
@@ -11,6 +11,7 @@ import math
 import random
 import shutil
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,11 +19,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .batch import answer_loss, naming_loss
-from .model import LlavaPhi, PatchHeads, Sizes, describe_sizes
+from .batch import Names, answer_loss, naming_loss
+from .model import LlavaPhi, Sizes, describe_sizes
 from .pool import Pool, Shard, pixels_of
+from .scene import COLOUR_NAMES
+from .talk import READS
 from .tokenizer import Words
-from .warm import order_loss, patch_loss, patches_to_keep
+from .tower import Heads, patches_to_keep, tower_loss
 
 
 @dataclass(frozen=True)
@@ -36,21 +39,25 @@ class Stage:
 
     @property
     def is_vision(self) -> bool:
-        return self.name in ("warm", "places")
+        return self.name == "tower"
 
 
 STAGES = {
     s.name: s
     for s in (
-        Stage("warm", None, 6000, 48, 1.5e-3, 1.0e-2),  # vision tower
-        Stage("places", "warm", 2000, 48, 1.0e-3, 6.0e-3),
-        Stage("captions", "places", 500, 48, 2.0e-3, 1.0e-2),  # projector and decoder, as in the next
-        Stage("answers", "captions", 10000, 20, 1.5e-3, 8.0e-3),
+        Stage("tower", None, 8000, 64, 1.5e-3, 1.0e-2),  # vision tower
+        Stage("names", "tower", 600, 1, 3.0e-3, 1.0e-2),  # projector and embeddings
+        Stage("captions", "names", 500, 32, 2.0e-3, 1.0e-2),  # projector and decoder, as in the next
+        Stage("answers", "captions", 10000, 24, 1.5e-3, 8.0e-3),
     )
 }
 WARM_UP = 60
-PARTIAL_SHARE = 0.7  # of the warm start, in which the tower sees only the patches that matter
-NAMING_SHARE = 0.3
+PARTIAL_SHARE = 0.65  # of the tower's training, in which it sees only PARTIAL patches, those that matter
+PARTIAL = 52
+NAMING_SHARE = 0.5
+NAMING_BATCH = 192
+FIRST_SHARDS = 20  # whose features are taken at once
+GAZE_SHARE = 0.3
 STEPS_TO_A_SHARD = 60
 CHECKPOINT_SECONDS = 120
 
@@ -98,25 +105,28 @@ class Limits:
 
 
 class Trainer:
-    def __init__(
-        self, work: Path, pictures: Path, stage: Stage, limits: Limits, device: str, threads: int
-    ) -> None:
+    def __init__(self, work: Path, pictures: Path, stage: Stage, limits: Limits, device: str, threads: int) -> None:
         self.work, self.stage, self.limits, self.device = work, stage, limits, device
-        self.most_threads = threads
+        torch.set_num_threads(threads)
         torch.manual_seed(sum(map(ord, stage.name)))
-        self.words = Words.load(work / "tokenizer.json")
-        self.pool = Pool(pictures)
-        self.model = LlavaPhi(Sizes(), self.words.size).to(device)
-        self.heads = PatchHeads(Sizes().vision_hidden).to(device)
-        trained = (
-            [self.model.vision, self.heads] if stage.is_vision else [self.model.projector, self.model.decoder]
-        )
+        classes = json.loads((work / "classes.json").read_text())
+        self.pool = Pool(pictures, classes)
+        if stage.is_vision:  # it needs no words yet
+            self.model = LlavaPhi(Sizes(), 8).to(device)
+        else:
+            self.words = Words.load(work / "tokenizer.json")
+            self.model = LlavaPhi(Sizes(), self.words.size).to(device)
+            self.names, self.colours = Names(self.words, classes), Names(self.words, list(COLOUR_NAMES))
+        self.heads = Heads(Sizes().vision_hidden, len(classes)).to(device)
+        trained = [self.model.vision, self.heads] if stage.is_vision else [self.model.projector, self.model.decoder]
         self.optimizer = Optimizers(trained, stage)
         if stage.is_vision:
             shutil.rmtree(work / "features", ignore_errors=True)  # another tower sees otherwise
         self._features: dict[str, Tensor] = {}
+        self.known_shards = len(list((work / "features").glob("*.pt")))
         self.step, self.seconds = 0, 0.0
         self._resume()
+        self.first_step = self.step
         print(f"{stage.name}: {describe_sizes(self.model)}; step {self.step} of {limits.steps}", flush=True)
 
     def _resume(self) -> None:
@@ -132,7 +142,7 @@ class Trainer:
         # The vocabulary may have grown since the warm start, which does not use it.
         kept = {k: v for k, v in state["model"].items() if v.shape == self.model.state_dict()[k].shape}
         self.model.load_state_dict(kept, strict=not self.stage.after)
-        self.heads.load_state_dict(state["heads"], strict=False)
+        self.heads.load_state_dict(state["heads"])
 
     def save(self) -> None:
         state = {
@@ -151,33 +161,36 @@ class Trainer:
 
     def _loss(self, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         # Encoding a shard takes a while: take them up one by one.
-        shards = None if self.stage.is_vision else 2 + self.step // STEPS_TO_A_SHARD
-        shard, rows = self.pool.pick(rng, self.stage.batch, shards)
+        grown = max(FIRST_SHARDS, self.known_shards) + (self.step - self.first_step) // STEPS_TO_A_SHARD
+        shards = None if self.stage.is_vision else grown
+        rare = () if self.stage.is_vision or READS else ("print", "dialog")
+        shard, rows = self.pool.pick(rng, self.stage.batch, shards, rare)
         if self.stage.is_vision:
             return self._vision_loss(rng, shard, rows)
-        features = self._features_of(shard)[rows].to(self.device)
+        naming, named = self._naming_loss(rng, shard)
+        if self.stage.name == "names":
+            return naming, {"naming": naming.item(), "named": named}
+        image = self.model.projector(self._features_of(shard)[rows].to(self.device))
         talk = random.Random(int(rng.integers(1 << 60)))
-        scenes = [shard.scenes[i] for i in rows]
-        image = self.model.projector(features)
-        naming = naming_loss(self.model, self.words, image, shard, rows)
         is_captions = self.stage.name == "captions"
-        loss, right = answer_loss(self.model, self.words, image, scenes, talk, is_captions)
-        return loss + NAMING_SHARE * naming, right | {"naming": naming.item()}
+        loss, gaze, right = answer_loss(self.model, self.words, image, shard, rows, talk, is_captions)
+        told = right | {"naming": naming.item(), "named": named}
+        return loss + NAMING_SHARE * naming + GAZE_SHARE * gaze, told
 
-    def _vision_loss(
-        self, rng: np.random.Generator, shard: Shard, rows: np.ndarray
-    ) -> tuple[Tensor, dict[str, float]]:
+    def _naming_loss(self, rng: np.random.Generator, shard: Shard) -> tuple[Tensor, float]:
+        """It needs no decoder, and so can afford many pictures."""
+        rows = np.sort(rng.choice(len(shard.scenes), NAMING_BATCH, replace=False))
+        image = self.model.projector(self._features_of(shard)[rows].to(self.device))
+        labels = ((self.names, shard.label), (self.colours, shard.colour))
+        return naming_loss(self.model, image, [(n, torch.from_numpy(v[rows]).long()) for n, v in labels])
+
+    def _vision_loss(self, rng: np.random.Generator, shard: Shard, rows: np.ndarray) -> tuple[Tensor, dict[str, float]]:
         pixels = pixels_of(shard, rows).to(self.device)
-        if self.stage.name == "warm" and self._progress() < PARTIAL_SHARE:
-            kept = patches_to_keep(rng, shard, rows, 28)
-            features = self.model.patches(pixels, torch.from_numpy(kept).to(self.device))
-            return patch_loss(features, self.heads, shard, rows, kept)
-        features = self.model.patches(pixels)
-        loss, right = patch_loss(features, self.heads, shard, rows)
-        if self.stage.name == "places":
-            order, told = order_loss(features, self.heads, shard, rows)
-            loss, right = loss + order, right | told
-        return loss, right
+        if self._progress() >= PARTIAL_SHARE:
+            return tower_loss(self.model.patches(pixels), self.heads, shard, rows)
+        kept = patches_to_keep(rng, shard, rows, PARTIAL)
+        features = self.model.patches(pixels, torch.from_numpy(kept).to(self.device))
+        return tower_loss(features, self.heads, shard, rows, kept)
 
     @torch.no_grad()
     def _features_of(self, shard: Shard) -> Tensor:
@@ -197,12 +210,12 @@ class Trainer:
 
     def run(self) -> None:
         parameters = list(self.model.parameters()) + list(self.heads.parameters())
-        log, threads = Log(self.stage.name), Threads(self.most_threads)
+        log = Log(self.stage.name)
         saved = time.monotonic()
         self.model.train()
         while self._progress() < 1:
             began = time.monotonic()
-            with threads, torch.autocast(self.device, torch.bfloat16):
+            with torch.autocast(self.device, torch.bfloat16):
                 loss, right = self._loss(np.random.default_rng((sum(map(ord, self.stage.name)), self.step)))
                 loss.backward()
             nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -218,65 +231,41 @@ class Trainer:
         self.save()
 
 
-class Threads:
-    """Chooses how many threads are fastest just now: on a shared machine one can beat two."""
-
-    def __init__(self, most: int) -> None:
-        self._choices = range(1, most + 1)
-        self._times = {n: 0.0 for n in self._choices}
-        self._step = 0
-
-    def __enter__(self) -> None:
-        phase = self._step % 150
-        trial = 4 * len(self._choices)
-        if phase == 0:
-            self._times = {n: 0.0 for n in self._choices}
-        self._now = 1 + phase // 4 if phase < trial else min(self._times, key=lambda n: self._times[n])
-        if phase <= trial:
-            torch.set_num_threads(self._now)
-        self._began = time.monotonic()
-
-    def __exit__(self, *_: object) -> None:
-        if self._step % 150 < 4 * len(self._choices):
-            self._times[self._now] += time.monotonic() - self._began
-        self._step += 1
-
-
 class Log:
     """Prints means of what the last steps measured, as JSON lines."""
 
     def __init__(self, stage: str, every: int = 50) -> None:
         self._stage, self._every = stage, every
         self._sums: dict[str, float] = {}
+        self._counts: Counter[str] = Counter()
         self._count = 0
         self._since = time.monotonic()
 
     def add(self, step: int, values: dict[str, float]) -> None:
         for key, value in values.items():
-            self._sums[key] = self._sums.get(key, 0.0) + value
+            if not math.isnan(value):
+                self._sums[key] = self._sums.get(key, 0.0) + value
+                self._counts[key] += 1
         self._count += 1
         if self._count < self._every:
             return
         now = time.monotonic()
-        means = {k: round(v / self._count, 4) for k, v in self._sums.items()}
+        means = {k: round(v / self._counts[k], 4) for k, v in self._sums.items()}
         pace = {"stage": self._stage, "step": step, "seconds": round((now - self._since) / self._count, 3)}
         print(json.dumps(pace | means), flush=True)
         self._sums, self._count, self._since = {}, 0, now
+        self._counts.clear()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("stage", choices=STAGES)
-    parser.add_argument(
-        "--work", type=Path, required=True, help="folder of tokenizer.json and the checkpoints"
-    )
+    parser.add_argument("--work", type=Path, required=True, help="folder of tokenizer.json and the checkpoints")
     parser.add_argument("--pictures", type=Path, required=True, help="folder that recipe.draw wrote")
     parser.add_argument("--steps", type=int, help="instead of the stage's own number")
-    parser.add_argument(
-        "--minutes", type=float, default=math.inf, help="end by then, on a slow or busy machine"
-    )
+    parser.add_argument("--minutes", type=float, default=math.inf, help="end by then, on a slow or busy machine")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--threads", type=int, default=2, help="at most")
+    parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     stage = STAGES[options.stage]
     limits = Limits(options.steps or stage.steps, options.minutes * 60)

@@ -1,0 +1,132 @@
+"""Stage 0: teaches the vision tower to see, by asking each patch what covers it.
+
+No pretrained CLIP of this size exists, so the tower learns from the drawings' own ground truth: which thing is on
+each patch, its colour, where its middle lies, which letters stand there; and of the whole picture, its kind, its
+background's colours and how many things it has. The answers are read off by linear heads that are thrown away.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .draw import CELLS
+from .pool import CHARACTERS, GROUNDS, KINDS, LONGEST, NONE, Shard
+from .scene import COLOUR_NAMES, MOST_THINGS, PATCHES, PLACES
+
+
+class Heads(nn.Module):
+    """What is asked of each patch, of each thing and of the whole picture."""
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__()
+        self.label = nn.Linear(width, classes + 1)  # the last one: nothing
+        self.colour = nn.Linear(width, len(COLOUR_NAMES))
+        self.lies = nn.Linear(width, 3)
+        self.place = nn.Linear(width, len(PLACES))
+        self.rank = nn.Linear(width, MOST_THINGS)
+        self.character = nn.Linear(width, CELLS * (len(CHARACTERS) + 1))  # the last of each: none
+        self.order = nn.Linear(width, CELLS * LONGEST)
+        self.ground = nn.Linear(width, len(GROUNDS))
+        self.number = nn.Linear(width, MOST_THINGS + 1)
+        self.kind = nn.Linear(width, len(KINDS))
+
+
+def patches_to_keep(rng: np.random.Generator, shard: Shard, rows: np.ndarray, count: int) -> np.ndarray:
+    """int64 [B, count]: patches with something on them first, then their neighbours, then any."""
+    covered = (shard.owner[rows] != NONE) | (shard.character[rows] != NONE).any(2)
+    covered = covered.reshape(len(rows), PATCHES, PATCHES)
+    padded = np.pad(covered, ((0, 0), (1, 1), (1, 1))).astype(np.float32)
+    near = sum(
+        padded[:, 1 + dy : 1 + dy + PATCHES, 1 + dx : 1 + dx + PATCHES] for dx in (-1, 0, 1) for dy in (-1, 0, 1)
+    )
+    wish = covered * 2.5 + (near > 0) * 1.5 + 2 * rng.random(covered.shape)
+    return np.sort(np.argpartition(-wish.reshape(len(rows), -1), count, 1)[:, :count], 1)
+
+
+def _right(logits: Tensor, wanted: Tensor) -> float:
+    asked = wanted != NONE
+    return (logits.argmax(-1) == wanted)[asked].float().mean().item() if asked.any() else float("nan")
+
+
+class Questions:
+    """Asks the heads about features [B, P or K, D], collecting losses and the share of right answers."""
+
+    def __init__(self, features: Tensor, heads: Heads, shard: Shard, rows: np.ndarray, kept: np.ndarray | None) -> None:
+        self.features, self.heads, self.shard, self.rows, self.kept = features, heads, shard, rows, kept
+        self.loss = torch.zeros((), device=features.device)
+        self.right: dict[str, float] = {}
+
+    def labels(self, values: np.ndarray) -> Tensor:
+        chosen = values[self.rows]
+        if self.kept is not None:
+            index = self.kept if chosen.ndim == 2 else self.kept[:, :, None]
+            chosen = np.take_along_axis(chosen, index, 1)
+        return torch.from_numpy(chosen).to(self.features.device)
+
+    def choose(self, name: str, logits: Tensor, wanted: Tensor, weight: float) -> None:
+        """One of several, wherever wanted is not NONE."""
+        if (wanted != NONE).any():
+            loss = F.cross_entropy(logits.flatten(0, -2).float(), wanted.flatten(), ignore_index=NONE)
+            self.loss = self.loss + weight * loss
+        self.right[name] = _right(logits.detach(), wanted)
+
+    def ask_patches(self) -> None:
+        owner = self.labels(self.shard.owner).long()
+        label = self.labels(self.shard.label).long()
+        covered = owner != NONE
+        logits = self.heads.label(self.features)
+        nothing = logits.shape[-1] - 1
+        empty_too = torch.where(covered, label, nothing)
+        sparse = covered | (torch.rand(covered.shape, device=covered.device) < 0.15)  # of the empty ones, a few will do
+        self.choose("label", logits[sparse], empty_too[sparse], 0.7)
+        seen = self.features[covered]
+        self.choose("colour", self.heads.colour(seen), self.labels(self.shard.colour).long()[covered], 0.7)
+        self.choose("place", self.heads.place(seen), self.labels(self.shard.place).long()[covered], 0.5)
+        self.choose("rank", self.heads.rank(seen), owner[covered], 0.5)
+        if covered.any():
+            lies = self.labels(self.shard.lies)[covered]
+            self.loss = self.loss + F.smooth_l1_loss(self.heads.lies(seen).float(), lies)
+        self._ask_things(owner, label)
+
+    def _ask_things(self, owner: Tensor, label: Tensor) -> None:
+        """Of all of a thing's patches together, what it is."""
+        member = F.one_hot(owner + 1, MOST_THINGS + 1)[:, :, 1:].to(self.features.dtype)  # [B, P, things]
+        pooled = member.transpose(1, 2) @ self.features / member.sum(1).clamp(min=1)[:, :, None]
+        wanted = torch.where(member > 0, label[:, :, None], NONE).amax(1)  # [B, things]
+        there = wanted != NONE
+        self.choose("thing", self.heads.label(pooled[there]), wanted[there], 1.0)
+
+    def ask_letters(self) -> None:
+        character, order = self.labels(self.shard.character).long(), self.labels(self.shard.order).long()
+        has_text = (character != NONE).any(-1)
+        sparse = has_text | (torch.rand(has_text.shape, device=has_text.device) < 0.03)
+        shape = (int(sparse.sum()), CELLS, -1)
+        wanted = character[sparse]
+        logits = self.heads.character(self.features[sparse]).view(shape)
+        none = logits.shape[-1] - 1
+        self.choose("no_letter", logits, torch.where(wanted == NONE, none, NONE), 0.2)
+        self.choose("letter", logits, wanted, 1.0)
+        self.choose("order", self.heads.order(self.features[sparse]).view(shape), order[sparse], 0.5)
+
+    def ask_picture(self) -> None:
+        mean, device = self.features.mean(1), self.features.device
+        self.choose("number", self.heads.number(mean), torch.from_numpy(self.shard.number[self.rows]).to(device), 0.5)
+        self.choose("kind", self.heads.kind(mean), torch.from_numpy(self.shard.kind[self.rows]).to(device), 0.3)
+        ground = torch.from_numpy(self.shard.ground[self.rows]).to(device)
+        logits = self.heads.ground(mean).float()
+        self.loss = self.loss + 2 * F.binary_cross_entropy_with_logits(logits, ground)
+        self.right["ground"] = ((logits > 0) == (ground > 0)).all(1).float().mean().item()
+
+
+def tower_loss(
+    features: Tensor, heads: Heads, shard: Shard, rows: np.ndarray, kept: np.ndarray | None = None
+) -> tuple[Tensor, dict[str, float]]:
+    """The loss on features [B, P or K, D] (K: the patches kept), and the share of right answers."""
+    asked = Questions(features, heads, shard, rows, kept)
+    asked.ask_patches()
+    asked.ask_letters()
+    asked.ask_picture()
+    return asked.loss, asked.right
