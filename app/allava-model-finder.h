@@ -26,8 +26,9 @@ char *allava_model_finder_dup_hub (void);
  * sentence that says what is missing. */
 gboolean allava_model_finder_check (const char *folder, GError **error);
 
-/* What people call the model in FOLDER: the folder's name; in Hugging Face's cache the repository's;
- * and where the folder is just called "model", what its card is headed by. Reads a small file. */
+/* What people call the model in FOLDER: the folder's name; in Hugging Face's cache the
+ * repository's; and where the folder is just called "model", what its card is headed by. Reads a
+ * small file. */
 char *allava_model_finder_dup_name (const char *folder);
 
 G_END_DECLS
