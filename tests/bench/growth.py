@@ -6,9 +6,10 @@ Each NAME=DIR is a model's folder, drawn as a line called NAME, for instance q8 
 checkpoint (allava-cli quantize). Reads prompts of up to the whole context without an image and
 decodes a few tokens after each: the former is the time of prefill by length, the latter that of a
 token by position. Then the first model again with 1 thread to as many as there are. Needs nothing
-but Python, and one to two minutes with ALLaVA-3B's sizes on two cores. --keep FILE holds what has
-been measured; a run that was interrupted goes on from there. --under is put before each
-measurement's command ("taskset -c 0,1").
+but Python, and a minute for each of --repeat rounds with ALLaVA-3B's sizes on two cores; the best
+of the rounds is drawn. --keep FILE holds what has been measured; a run that was interrupted, or is
+to have more rounds, goes on from there. --under is put before each measurement's command
+("taskset -c 0,1").
 """
 
 import argparse
@@ -17,6 +18,7 @@ import math
 import os
 import shlex
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,47 +39,61 @@ class Panel(NamedTuple):
 # ---- Measuring ----
 
 
-def bench(args: argparse.Namespace, name: str, length: int, threads: int) -> dict[str, float]:
-    key = f"{name} {length} {threads}"
-    if key not in args.kept:
+class Figures(NamedTuple):
+    prefill_s: float
+    token_ms: float
+
+
+def bench(args: argparse.Namespace, name: str, length: int, threads: int) -> None:
+    """Adds a measurement to what is kept, unless this round's is there."""
+    results = args.kept.setdefault(f"{name} {length} {threads}", [])
+    if len(results) < args.round:
         command = shlex.split(args.under) + [
             args.cli, "bench", "--json", "--model", args.models[name], "--no-image",
             "--threads", str(threads), "--prompt-tokens", str(length - MARKS),
             "--new-tokens", str(NEW_TOKENS),
         ]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        args.kept[key] = json.loads(done.stdout)
+        results.append(json.loads(done.stdout))
         if args.keep:
             args.keep.write_text(json.dumps(args.kept))
-    return args.kept[key]
 
 
-def measure_lengths(args: argparse.Namespace) -> tuple[Panel, Panel]:
-    decode: dict[str, Points] = {name: [] for name in args.models}
-    prefill: dict[str, Points] = {name: [] for name in args.models}
-    for length in LENGTHS:
-        for name in args.models:
-            result = bench(args, name, length, args.threads)
-            decode[name].append((length, 1e3 / result["decode_tokens_per_s"]))
-            prefill[name].append((length, result["prefill_ms"] / 1e3))
-    return (Panel("Decoding a token, ms", "position", decode),
-            Panel("Prefill, s", "positions", prefill))
+def best(args: argparse.Namespace, name: str, length: int, threads: int) -> Figures:
+    results = args.kept[f"{name} {length} {threads}"]
+    return Figures(min(r["prefill_ms"] for r in results) / 1e3,
+                   1e3 / max(r["decode_tokens_per_s"] for r in results))
+
+
+def measure(args: argparse.Namespace) -> None:
+    first = next(iter(args.models))
+    for args.round in range(1, args.repeat + 1):
+        for length in LENGTHS:
+            for name in args.models:
+                bench(args, name, length, args.threads)
+        for threads in thread_counts(args.threads):
+            bench(args, first, THREADS_LENGTH, threads)
 
 
 def thread_counts(most: int) -> list[int]:
     return sorted({1 << i for i in range(most.bit_length())} | {most})
 
 
-def measure_threads(args: argparse.Namespace) -> Panel:
-    name = next(iter(args.models))
-    lines: dict[str, Points] = {"prefill": [], "decode": []}
-    for threads in thread_counts(args.threads):
-        result = bench(args, name, THREADS_LENGTH, threads)
-        lines["prefill"].append((threads, 1e3 / result["prefill_ms"]))
-        lines["decode"].append((threads, result["decode_tokens_per_s"]))
-    return Panel(f"Speed, 1 thread = 1 ({name})", "threads", {
-        what: [(x, y / points[0][1]) for x, y in points] for what, points in lines.items()
-    })
+def make_panels(args: argparse.Namespace) -> list[Panel]:
+    def by_length(value: Callable[[Figures], float]) -> dict[str, Points]:
+        return {name: [(length, value(best(args, name, length, args.threads)))
+                       for length in LENGTHS] for name in args.models}
+
+    first = next(iter(args.models))
+    one = best(args, first, THREADS_LENGTH, 1)
+    counts = {n: best(args, first, THREADS_LENGTH, n) for n in thread_counts(args.threads)}
+    speed = {
+        "prefill": [(n, one.prefill_s / figures.prefill_s) for n, figures in counts.items()],
+        "decode": [(n, one.token_ms / figures.token_ms) for n, figures in counts.items()],
+    }
+    return [Panel("Decoding a token, ms", "position", by_length(lambda f: f.token_ms)),
+            Panel("Prefill, s", "positions", by_length(lambda f: f.prefill_s)),
+            Panel(f"Speed, 1 thread = 1 ({first})", "threads", speed)]
 
 
 # ---- Drawing: colours and greys that are readable on white and on black ----
@@ -163,12 +179,14 @@ def main() -> None:
     parser.add_argument("--cli", required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--repeat", type=int, default=2)
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--under", default="")
     args = parser.parse_args()
     args.kept = json.loads(args.keep.read_text()) if args.keep and args.keep.exists() else {}
     args.models = dict(model.split("=", 1) for model in args.models)
-    panels = [*measure_lengths(args), measure_threads(args)]
+    measure(args)
+    panels = make_panels(args)
     args.out.write_text(draw(panels))
     for panel in panels:
         print(panel.title)
