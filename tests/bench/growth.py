@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 MARKS = 7  # tokens that bench's prompt has around its text
-LENGTHS = (8, 512, 1024, 2040)
+LENGTHS = (8, 1024, 2040)
 NEW_TOKENS = 8
 THREADS_LENGTH = 512
 
@@ -68,8 +68,8 @@ def best(args: argparse.Namespace, name: str, length: int, threads: int) -> Figu
 def measure(args: argparse.Namespace) -> None:
     first = next(iter(args.models))
     for args.round in range(1, args.repeat + 1):
-        for length in LENGTHS:
-            for name in args.models:
+        for name in args.models:
+            for length in LENGTHS:  # one after another: a shared machine's speed drifts
                 bench(args, name, length, args.threads)
         for threads in thread_counts(args.threads):
             bench(args, first, THREADS_LENGTH, threads)
