@@ -19,7 +19,7 @@ static const CliUsage usage = {
         "image_decode_ms (the file), preprocess_ms (resizing), tower_ms and projector_ms;\n"
         "vision_ms (the latter two); prefill_ms and prefill_tokens; first_token_ms (all of "
         "these);\n"
-        "decode_tokens_per_s; bytes_per_token (weights read for each); bandwidth_gb_s (of the\n"
+        "decode_tokens_per_s; bytes_per_token (weights and KV); bandwidth_gb_s (of the\n"
         "device, measured now); bandwidth_fraction (bytes_per_token * decode_tokens_per_s of\n"
         "that); peak_rss_mb; peak_device_mb; device; dtype; threads. Times are medians of\n"
         "--repeat runs.\n"
@@ -130,6 +130,16 @@ load_picture (Cli *cli, Bench *bench, int run, GError **error)
   return picture;
 }
 
+/* What decoding reads for a token: the weights, and the keys and values of the positions before it,
+ * on average over the tokens decoded. */
+static size_t
+bytes_per_token (Cli *cli, const Bench *bench)
+{
+  const AllavaModelInfo *info = allava_model_get_info (cli->model);
+  size_t positions = bench->prefill_tokens + bench->decoded_tokens / 2;
+  return info->bytes_per_token + positions * info->kv_bytes_per_position;
+}
+
 static void
 note_result (Cli *cli, Bench *bench, int run, const AllavaGenerateResult *result, double bandwidth)
 {
@@ -140,10 +150,9 @@ note_result (Cli *cli, Bench *bench, int run, const AllavaGenerateResult *result
   bench->figures[PREFILL_MS][run] = result->prefill_ms;
   /* The first token comes from the prefill. */
   double tokens_per_s = (bench->decoded_tokens - 1) / (result->decode_ms / 1e3);
-  size_t bytes_per_token = allava_model_get_info (cli->model)->bytes_per_token;
   bench->figures[TOKENS_PER_S][run] = tokens_per_s;
   bench->figures[BANDWIDTH][run] = bandwidth;
-  bench->figures[FRACTION][run] = tokens_per_s * bytes_per_token / bandwidth;
+  bench->figures[FRACTION][run] = tokens_per_s * bytes_per_token (cli, bench) / bandwidth;
 }
 
 static gboolean
@@ -239,7 +248,7 @@ print_json (Cli *cli, const Bench *bench, const Summary *summary)
   cli_json_int (json, "prefill_tokens", bench->prefill_tokens);
   cli_json_number (json, "first_token_ms", summary->first_token_ms, 3);
   cli_json_number (json, "decode_tokens_per_s", figures[TOKENS_PER_S], 3);
-  cli_json_int (json, "bytes_per_token", info->bytes_per_token);
+  cli_json_int (json, "bytes_per_token", bytes_per_token (cli, bench));
   cli_json_number (json, "bandwidth_gb_s", figures[BANDWIDTH] / 1e9, 3);
   cli_json_number (json, "bandwidth_fraction", figures[FRACTION], 4);
   cli_json_number (json, "peak_rss_mb", summary->peak_rss_mb, 1);
@@ -275,7 +284,7 @@ print_table (Cli *cli, const Bench *bench, const Summary *summary)
   g_string_append_printf (table, "decode        %10.2f tokens/s over %d tokens\n",
                           figures[TOKENS_PER_S], bench->decoded_tokens);
   g_string_append_printf (table, "bandwidth     %10.1f GB/s   %.1f MB a token, %.0f %% in use\n",
-                          figures[BANDWIDTH] / 1e9, info->bytes_per_token / 1e6,
+                          figures[BANDWIDTH] / 1e9, bytes_per_token (cli, bench) / 1e6,
                           figures[FRACTION] * 100);
   g_string_append_printf (table, "peak memory   %10.1f MB\n", summary->peak_rss_mb);
   cli_write (table->str, table->len);
