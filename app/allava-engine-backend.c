@@ -8,9 +8,12 @@
 #define MAX_PICTURES 64
 
 typedef struct {
+  char *path;
+  int threads;
+  gboolean background;
   AllavaModel *model;
-  AllavaSession *session;
-  GHashTable *pictures; /* SHA-256 of the file -> AllavaPicture */
+  AllavaSession *session; /* NULL after the GPU has failed: the processor takes over */
+  GHashTable *pictures;   /* SHA-256 of the file -> AllavaPicture */
 } Loaded;
 
 void
@@ -31,8 +34,9 @@ fill_info (AllavaModel *model, const char *path, AllavaBackendInfo *info)
   info->name = allava_model_finder_dup_name (path);
   info->device = g_strdup (from->device);
   info->dtype = g_strdup (allava_dtype_to_string (from->dtype));
-  if (g_str_equal (from->device, "cpu"))
-    info->device_note = g_strdup (_ ("This build of Allava computes on the processor only"));
+  if (from->device_note != NULL)
+    info->device_note =
+        g_strdup_printf (_ ("The graphics card is not in use: %s"), from->device_note);
   info->context_length = from->context_length;
   info->image_positions = from->image_positions;
   info->model = allava_model_ref (model);
@@ -45,6 +49,7 @@ engine_unload (gpointer data)
   g_hash_table_unref (loaded->pictures);
   g_clear_pointer (&loaded->session, allava_session_free);
   g_clear_pointer (&loaded->model, allava_model_unref);
+  g_free (loaded->path);
   g_free (loaded);
 }
 
@@ -60,6 +65,9 @@ engine_load (const char *path,
     return NULL;
   fill_info (model, path, info);
   Loaded *loaded = g_new (Loaded, 1);
+  loaded->path = g_strdup (path);
+  loaded->threads = options->threads;
+  loaded->background = options->background;
   loaded->model = g_steal_pointer (&model);
   loaded->session = session;
   loaded->pictures =
@@ -123,6 +131,22 @@ get_pictures (Loaded *loaded,
   return g_steal_pointer (&pictures);
 }
 
+/* Loads the model anew, for the processor. */
+static gboolean
+recover (Loaded *loaded, GCancellable *cancellable, GError **error)
+{
+  AllavaModelOptions options = ALLAVA_MODEL_OPTIONS_INIT;
+  options.device = "cpu";
+  options.threads = loaded->threads;
+  options.background = loaded->background;
+  options.cancellable = cancellable;
+  g_hash_table_remove_all (loaded->pictures);
+  g_clear_pointer (&loaded->model, allava_model_unref);
+  loaded->model = allava_model_load (loaded->path, &options, error);
+  loaded->session = loaded->model != NULL ? allava_session_new (loaded->model, error) : NULL;
+  return loaded->session != NULL;
+}
+
 static gboolean
 engine_generate (gpointer data,
                  GPtrArray *prompt,
@@ -133,6 +157,8 @@ engine_generate (gpointer data,
                  GError **error)
 {
   Loaded *loaded = data;
+  if (loaded->session == NULL && !recover (loaded, options->cancellable, error))
+    return FALSE;
   if (g_hash_table_size (loaded->pictures) > MAX_PICTURES)
     g_hash_table_remove_all (loaded->pictures);
   g_autoptr (GPtrArray) arrays = g_ptr_array_new_with_free_func ((GDestroyNotify)g_ptr_array_unref);
@@ -150,8 +176,14 @@ engine_generate (gpointer data,
         .n_pictures = pictures->len,
     };
   }
-  return allava_session_generate (loaded->session, turns, prompt->len, options, text_func,
-                                  user_data, result, error);
+  GError *local = NULL;
+  if (allava_session_generate (loaded->session, turns, prompt->len, options, text_func, user_data,
+                               result, &local))
+    return TRUE;
+  if (g_error_matches (local, ALLAVA_ERROR, ALLAVA_ERROR_DEVICE))
+    g_clear_pointer (&loaded->session, allava_session_free); /* the next question is the CPU's */
+  g_propagate_error (error, local);
+  return FALSE;
 }
 
 const AllavaGeneratorBackend allava_engine_backend = {

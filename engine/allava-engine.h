@@ -39,7 +39,7 @@ GQuark allava_error_quark (void);
  * accumulators are always f32.
  *
  *   AUTO  the first of F32, BF16 (F16 where the file is) and the narrower ones that fits the
- *         device's free memory together with the KV cache.
+ *         device's free memory together with the KV cache; on a GPU, of F16 and the narrower ones.
  *   F32   lossless: weights stay in the file's own dtype and are widened as they are used,
  *         activations and KV cache are f32.
  *   BF16  weights in bf16; activations are rounded to bf16 in prefill where the CPU multiplies
@@ -47,6 +47,9 @@ GQuark allava_error_quark (void);
  *   F16   weights in f16, activations f32, KV cache f16.
  *   Q8    the decoder's matrices in 8.5 bits a weight, the rest of them in 16; KV cache f16.
  *   Q4    the decoder's matrices in 4.5 bits a weight, lm_head as Q8, the rest in 16; KV cache f16.
+ *
+ * On a GPU, F32 is computed without TF32, prefill rounds activations to F16 (BF16 where that is the
+ * dtype), and what is not quantised of Q8 and Q4 is F16.
  *
  * A checkpoint stored in the dtype asked for is used as it lies in the file, without a copy. One
  * that is quantised can be loaded as it is alone; AUTO does so. */
@@ -117,7 +120,7 @@ typedef void (*AllavaProgressFunc) (double fraction, gpointer user_data);
 
 typedef struct {
   AllavaDtype dtype;
-  const char *device;          /* "auto", "cpu", "cuda" or "cuda:N" */
+  const char *device;          /* "cpu", "cuda", "cuda:N", or "auto": CUDA where it works */
   int threads;                 /* of the CPU backend; 0: one for each physical core */
   gboolean background;         /* the CPU backend leaves room for a desktop: its threads and the one
                                 * that loads go to a low priority for good, and of more than two
@@ -135,11 +138,13 @@ typedef struct {
 
 typedef struct {
   const char *name;            /* the folder's own name */
-  const char *device;          /* "cpu" */
+  const char *device;          /* "cpu" or "cuda" */
+  const char *device_note;     /* why AUTO did not take the GPU, a sentence's part; or NULL */
+  char device_name[128];       /* the GPU's; "" on the CPU */
   AllavaDtype dtype;           /* the arithmetic in use; never AUTO */
   AllavaDtype stored_dtype;    /* of the decoder's matrices in the file */
-  int threads;                 /* in use */
-  const char *instruction_set; /* "AVX2", "AVX-512" or "AVX-512 BF16" */
+  int threads;                 /* in use; 0 on a GPU */
+  const char *instruction_set; /* "AVX2", "AVX-512" or "AVX-512 BF16"; "CUDA" */
   int image_size;              /* S: the side of the square that the model sees, pixels */
   int image_positions;         /* P: positions one image takes */
   int vision_width;            /* D */
@@ -181,6 +186,10 @@ gboolean allava_quantize (const char *dir,
 /* Reads a large buffer with the model's device and threads for about a third of a second.
  * Returns bytes per second: the limit that decoding runs against. */
 double allava_model_measure_bandwidth (AllavaModel *model);
+
+/* Bytes of the device's own memory that the model and its sessions have had at most; 0 on the CPU.
+ */
+size_t allava_model_get_device_memory (AllavaModel *model);
 
 /* ---- Pictures -------------------------------------------------------------------------------- */
 

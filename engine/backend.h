@@ -3,6 +3,7 @@
 #pragma once
 
 #include "config.h"
+#include "sampler.h"
 #include "weights.h"
 
 /* Shows intermediate tensors to allava_session_trace's caller. */
@@ -19,11 +20,28 @@ typedef struct {
   size_t n;               /* positions */
 } AllavaSegment;
 
+/* How an answer's tokens are chosen, as allava_sampler_next() does. */
+typedef struct {
+  const int32_t *ids; /* that may be chosen, EOS among them; the same in every answer of a model */
+  size_t n_ids;
+  int32_t eos;
+  int min_new_tokens; /* before so many tokens, EOS is not chosen unless nothing else can be */
+  int max_new_tokens; /* no more than so many will be asked for */
+  size_t position;    /* of the first token */
+  AllavaSampler sampler;
+} AllavaAnswer;
+
 /* MODEL, SESSION and FEATURES are the backend's own. A model may serve several sessions, from
  * several threads. Steps return FALSE or NULL with an error, G_IO_ERROR_CANCELLED among them;
  * cancelling is looked at in each layer. TRACE may be NULL. */
 typedef struct {
   const char *name;
+
+  /* What AUTO tries, widest first, AUTO last. BF16 stands for the file's 16-bit type. */
+  const AllavaDtype *automatic;
+
+  /* Whether load() copies every weight: the files are then read ahead beside it, not before. */
+  gboolean copies;
 
   /* What the device's memory still holds, bytes, and what a model kept in DTYPE (never AUTO) takes
    * of it: weights, those used where they lie in the file included, one session's KV cache and
@@ -40,6 +58,7 @@ typedef struct {
                     GError **error);
   void (*unload) (gpointer model);
   double (*measure_bandwidth) (gpointer model); /* bytes per second */
+  size_t (*get_memory) (gpointer model); /* most bytes had of the device's own memory, or NULL */
 
   /* A KV cache for context_length positions, and scratch. */
   gpointer (*session_new) (gpointer model, GError **error);
@@ -71,6 +90,12 @@ typedef struct {
 
   /* The last computed position's logits, f32 [vocab], until the next step. */
   const float *(*get_logits) (gpointer session);
+
+  /* Both or neither: the device chooses tokens itself, the first by the last logits, and computes
+   * ahead of the caller, who may stop asking at any time. _NEXT gives the next token, which then
+   * stands at the answer's next position if the context has one; -1: a logit is not finite. */
+  gboolean (*answer_begin) (gpointer session, const AllavaAnswer *answer, GError **error);
+  gboolean (*answer_next) (gpointer session, int32_t *id, GError **error);
 } AllavaBackend;
 
 extern const AllavaBackend allava_cpu_backend;

@@ -2,6 +2,7 @@
 
 #include "json.h"
 #include "memory.h"
+#include "module.h"
 #include "prompt.h"
 #include "quant.h"
 
@@ -141,23 +142,6 @@ map_weights (AllavaModel *model, const AllavaModelOptions *options, GError **err
   return allava_weights_bind (&model->weights, &model->config, model->set, model->tower, error);
 }
 
-static gboolean
-choose_backend (AllavaModel *model, const AllavaModelOptions *options, GError **error)
-{
-  const char *device = options->device != NULL ? options->device : "auto";
-  if (g_str_equal (device, "auto") || g_str_equal (device, "cpu")) {
-    model->backend = &allava_cpu_backend;
-    return TRUE;
-  }
-  if (g_str_equal (device, "cuda") || g_str_has_prefix (device, "cuda:"))
-    g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_DEVICE,
-                 "this version of Allava has no CUDA backend; use --device cpu");
-  else
-    g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_DEVICE,
-                 "there is no device \"%s\"; use auto or cpu", device);
-  return FALSE;
-}
-
 static void
 fill_info (AllavaModel *model)
 {
@@ -186,25 +170,24 @@ static gboolean
 choose_dtype (AllavaModel *model, AllavaModelOptions *options, GError **error)
 {
   AllavaModelInfo *info = &model->info;
-  const AllavaDtype dtypes[] = {
-      options->dtype, /* AUTO: none */
-      ALLAVA_DTYPE_F32,
-      info->stored_dtype == ALLAVA_DTYPE_F16 ? ALLAVA_DTYPE_F16 : ALLAVA_DTYPE_BF16,
-      ALLAVA_DTYPE_Q8,
-      ALLAVA_DTYPE_Q4,
-  };
-  AllavaFootprint footprints[G_N_ELEMENTS (dtypes)];
+  gboolean fixed = options->dtype != ALLAVA_DTYPE_AUTO;
+  AllavaFootprint footprints[8];
   int n = 0;
-  for (size_t i = options->dtype == ALLAVA_DTYPE_AUTO; i < G_N_ELEMENTS (dtypes); i++) {
-    size_t bytes = model->backend->measure (&model->config, &model->weights, dtypes[i]);
-    if (bytes == SIZE_MAX && dtypes[i] == options->dtype)
+  if (fixed) {
+    size_t bytes = model->backend->measure (&model->config, &model->weights, options->dtype);
+    if (bytes == SIZE_MAX)
       return TRUE; /* load() says why not */
+    footprints[n++] = (AllavaFootprint){options->dtype, bytes};
+  }
+  for (const AllavaDtype *dtype = model->backend->automatic; *dtype != ALLAVA_DTYPE_AUTO; dtype++) {
+    gboolean halves = *dtype == ALLAVA_DTYPE_BF16 && info->stored_dtype == ALLAVA_DTYPE_F16;
+    AllavaDtype candidate = halves ? ALLAVA_DTYPE_F16 : *dtype;
+    size_t bytes = model->backend->measure (&model->config, &model->weights, candidate);
     if (bytes != SIZE_MAX && (n == 0 || bytes < footprints[n - 1].bytes))
-      footprints[n++] = (AllavaFootprint){dtypes[i], bytes};
+      footprints[n++] = (AllavaFootprint){candidate, bytes};
   }
   info->free_bytes = model->backend->read_free (options);
-  int chosen = allava_memory_choose (footprints, n, options->dtype != ALLAVA_DTYPE_AUTO,
-                                     info->free_bytes, info->name, error);
+  int chosen = allava_memory_choose (footprints, n, fixed, info->free_bytes, info->name, error);
   if (chosen < 0)
     return FALSE;
   options->dtype = footprints[chosen].dtype;
@@ -212,24 +195,118 @@ choose_dtype (AllavaModel *model, AllavaModelOptions *options, GError **error)
   return TRUE;
 }
 
-static gboolean
-load_weights (AllavaModel *model, const AllavaModelOptions *options, GError **error)
+typedef struct {
+  AllavaSafetensors *set;
+  GCancellable *cancellable;
+} Warming;
+
+static gpointer
+warm (gpointer data)
 {
-  AllavaModelOptions resolved = *options;
-  if (!map_weights (model, options, error))
-    return FALSE;
-  fill_info (model);
-  if (!choose_dtype (model, &resolved, error))
-    return FALSE;
+  const Warming *warming = data;
+  allava_safetensors_warm (warming->set, NULL, NULL, warming->cancellable, NULL);
+  return NULL;
+}
+
+/* Gives the weights to the backend. Where it copies them, the files are read ahead of it. */
+static gboolean
+fill_backend (AllavaModel *model, const AllavaModelOptions *options, GError **error)
+{
+  Warming warming = {model->set, options->cancellable};
+  GThread *thread = NULL;
   /* A backend that quantises reads each tensor once, and does not need the file afterwards. */
   gboolean quantize =
-      allava_dtype_is_quantized (resolved.dtype) && model->weights.quantized == ALLAVA_DTYPE_AUTO;
-  if (!quantize && !allava_safetensors_warm (model->set, options->progress, options->progress_data,
-                                             options->cancellable, error))
+      allava_dtype_is_quantized (options->dtype) && model->weights.quantized == ALLAVA_DTYPE_AUTO;
+  if (model->backend->copies)
+    thread = g_thread_new ("read ahead", warm, &warming);
+  else if (!quantize &&
+           !allava_safetensors_warm (model->set, options->progress, options->progress_data,
+                                     options->cancellable, error))
     return FALSE;
   model->backend_model =
-      model->backend->load (&model->config, &model->weights, &resolved, &model->info, error);
+      model->backend->load (&model->config, &model->weights, options, &model->info, error);
+  if (thread != NULL)
+    g_thread_join (thread);
   return model->backend_model != NULL;
+}
+
+static gboolean
+start_backend (AllavaModel *model,
+               const AllavaBackend *backend,
+               const AllavaModelOptions *options,
+               GError **error)
+{
+  AllavaModelOptions resolved = *options;
+  model->backend = backend;
+  return choose_dtype (model, &resolved, error) && fill_backend (model, &resolved, error);
+}
+
+static gboolean
+start_cuda (AllavaModel *model, const AllavaModelOptions *options, GError **error)
+{
+  const AllavaBackend *cuda = allava_cuda_module_load (error);
+  return cuda != NULL && start_backend (model, cuda, options, error);
+}
+
+/* CUDA where it is and works; else the CPU, which keeps the reason. */
+static gboolean
+start_any (AllavaModel *model, const AllavaModelOptions *options, GError **error)
+{
+  g_autoptr (GError) local = NULL;
+  if (start_cuda (model, options, &local))
+    return TRUE;
+  if (g_error_matches (local, G_IO_ERROR, G_IO_ERROR_CANCELLED)) {
+    g_propagate_error (error, g_steal_pointer (&local));
+    return FALSE;
+  }
+  model->device_note = g_strdup (local->message);
+  model->info.device_note = model->device_note;
+  return start_backend (model, &allava_cpu_backend, options, error);
+}
+
+static gboolean
+start (AllavaModel *model, const AllavaModelOptions *options, GError **error)
+{
+  const char *device = options->device != NULL ? options->device : "auto";
+  if (g_str_equal (device, "auto"))
+    return start_any (model, options, error);
+  if (g_str_equal (device, "cpu"))
+    return start_backend (model, &allava_cpu_backend, options, error);
+  if (g_str_equal (device, "cuda") || g_str_has_prefix (device, "cuda:")) {
+    gboolean started = start_cuda (model, options, error);
+    if (!started)
+      g_prefix_error (error, "on the GPU: ");
+    return started;
+  }
+  g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_DEVICE,
+               "there is no device \"%s\"; use auto, cpu, cuda or cuda:N", device);
+  return FALSE;
+}
+
+/* All but the backend's part. */
+static AllavaModel *
+model_new (const char *dir, const AllavaModelOptions *options, GError **error)
+{
+  g_autoptr (AllavaModel) model = g_new0 (AllavaModel, 1);
+  g_atomic_ref_count_init (&model->ref_count);
+  model->dir = g_canonicalize_filename (dir, NULL);
+  if (!allava_config_load (&model->config, dir, options->vision_tower, error) ||
+      !load_text (model, error) || !load_preprocess (model, options->vision_tower, error) ||
+      !map_weights (model, options, error))
+    return NULL;
+  fill_info (model);
+  return g_steal_pointer (&model);
+}
+
+AllavaModel *
+allava_model_load_on (const AllavaBackend *backend,
+                      const char *dir,
+                      const AllavaModelOptions *options,
+                      GError **error)
+{
+  g_autoptr (AllavaModel) model = model_new (dir, options, error);
+  return model != NULL && start_backend (model, backend, options, error) ? g_steal_pointer (&model)
+                                                                         : NULL;
 }
 
 AllavaModel *
@@ -239,15 +316,8 @@ allava_model_load (const char *dir, const AllavaModelOptions *options, GError **
   const AllavaModelOptions defaults = ALLAVA_MODEL_OPTIONS_INIT;
   if (options == NULL)
     options = &defaults;
-  g_autoptr (AllavaModel) model = g_new0 (AllavaModel, 1);
-  g_atomic_ref_count_init (&model->ref_count);
-  model->dir = g_canonicalize_filename (dir, NULL);
-  if (!choose_backend (model, options, error) ||
-      !allava_config_load (&model->config, dir, options->vision_tower, error) ||
-      !load_text (model, error) || !load_preprocess (model, options->vision_tower, error) ||
-      !load_weights (model, options, error))
-    return NULL;
-  return g_steal_pointer (&model);
+  g_autoptr (AllavaModel) model = model_new (dir, options, error);
+  return model != NULL && start (model, options, error) ? g_steal_pointer (&model) : NULL;
 }
 
 AllavaModel *
@@ -269,6 +339,7 @@ allava_model_unref (AllavaModel *model)
   allava_safetensors_free (model->tower);
   g_clear_pointer (&model->tokenizer, allava_tokenizer_unref);
   g_clear_pointer (&model->ids, g_array_unref);
+  g_free (model->device_note);
   g_free (model->dir);
   g_free (model);
 }
@@ -291,6 +362,13 @@ double
 allava_model_measure_bandwidth (AllavaModel *model)
 {
   return model->backend->measure_bandwidth (model->backend_model);
+}
+
+size_t
+allava_model_get_device_memory (AllavaModel *model)
+{
+  const AllavaBackend *backend = model->backend;
+  return backend->get_memory != NULL ? backend->get_memory (model->backend_model) : 0;
 }
 
 gboolean

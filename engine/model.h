@@ -14,7 +14,14 @@ struct _AllavaModel {
   AllavaWeights weights;
   const AllavaBackend *backend;
   gpointer backend_model;
+  char *device_note; /* INFO's */
   AllavaModelInfo info;
   int32_t eos;
   GArray *ids; /* int32_t: those that may be sampled, eos among them */
 };
+
+/* allava_model_load() on a given backend. */
+AllavaModel *allava_model_load_on (const AllavaBackend *backend,
+                                   const char *dir,
+                                   const AllavaModelOptions *options,
+                                   GError **error);

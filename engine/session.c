@@ -206,6 +206,14 @@ prefill (AllavaSession *session,
 
 /* ---- Decoding -------------------------------------------------------------------------------- */
 
+static void
+set_not_finite (const AllavaModel *model, GError **error)
+{
+  g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_NOT_FINITE,
+               "%s computed a number that is not finite; its weights are damaged",
+               model->info.name);
+}
+
 /* The next id by the last logits; -1 with an error where they are not finite. */
 static int32_t
 choose (AllavaSession *session, AllavaSampler *sampler, gboolean may_end, GError **error)
@@ -216,9 +224,7 @@ choose (AllavaSession *session, AllavaSampler *sampler, gboolean may_end, GError
   for (guint i = 0; i < model->ids->len; i++) {
     int32_t id = g_array_index (model->ids, int32_t, i);
     if (!isfinite (logits[id])) {
-      g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_NOT_FINITE,
-                   "%s computed a number that is not finite; its weights are damaged",
-                   model->info.name);
+      set_not_finite (model, error);
       return -1;
     }
     if (id != model->eos || may_end)
@@ -235,6 +241,7 @@ typedef struct {
   AllavaUtf8Stream stream;
   GString *text; /* whole characters not passed on yet */
   AllavaGenerateResult *result;
+  AllavaSampler sampler;
 } Generation;
 
 static gboolean
@@ -259,6 +266,57 @@ emit_token (Generation *generation, int32_t id)
   return emit (generation);
 }
 
+/* Where tokens come from: the backend, if it chooses them, or its logits. */
+static gboolean
+begin_tokens (Generation *generation, GError **error)
+{
+  AllavaSession *session = generation->session;
+  const AllavaModel *model = session->model;
+  const AllavaGenerateOptions *options = generation->options;
+  const AllavaAnswer answer = {
+      .ids = (const int32_t *)model->ids->data,
+      .n_ids = model->ids->len,
+      .eos = model->eos,
+      .min_new_tokens = options->min_new_tokens,
+      .max_new_tokens = options->max_new_tokens,
+      .position = session->keys->len,
+      .sampler = {options->temperature, options->top_k, options->top_p, options->seed},
+  };
+  generation->sampler = answer.sampler;
+  return model->backend->answer_begin == NULL ||
+         model->backend->answer_begin (session->backend, &answer, error);
+}
+
+/* -1 with an error. */
+static int32_t
+next_token (Generation *generation, gboolean may_end, GError **error)
+{
+  AllavaSession *session = generation->session;
+  const AllavaModel *model = session->model;
+  int32_t id;
+  if (model->backend->answer_next == NULL)
+    return choose (session, &generation->sampler, may_end, error);
+  if (!model->backend->answer_next (session->backend, &id, error))
+    return -1;
+  if (id < 0)
+    set_not_finite (model, error);
+  return id;
+}
+
+/* Puts ID, which was chosen last, into the KV cache. */
+static gboolean
+keep_token (Generation *generation, int32_t id, GError **error)
+{
+  AllavaSession *session = generation->session;
+  const AllavaBackend *backend = session->model->backend;
+  int64_t key = id;
+  if (backend->answer_next == NULL &&
+      !backend->decode (session->backend, id, session->keys->len, error))
+    return FALSE;
+  g_array_append_val (session->keys, key);
+  return TRUE;
+}
+
 /* Decodes until something ends it; RESULT's finish says what. */
 static gboolean
 decode_all (Generation *generation, GError **error)
@@ -267,14 +325,15 @@ decode_all (Generation *generation, GError **error)
   const AllavaModel *model = session->model;
   const AllavaGenerateOptions *options = generation->options;
   AllavaGenerateResult *result = generation->result;
-  AllavaSampler sampler = {options->temperature, options->top_k, options->top_p, options->seed};
+  if (options->max_new_tokens > 0 && !begin_tokens (generation, error))
+    return FALSE;
   for (;;) {
     int n = result->tokens->len;
     if (n >= options->max_new_tokens)
       return result->finish = ALLAVA_FINISH_LENGTH, TRUE;
     if (g_cancellable_is_cancelled (options->cancellable))
       return result->finish = ALLAVA_FINISH_CANCELLED, TRUE;
-    int32_t id = choose (session, &sampler, n >= options->min_new_tokens, error);
+    int32_t id = next_token (generation, n >= options->min_new_tokens, error);
     if (id < 0)
       return FALSE;
     if (id == model->eos && n >= options->min_new_tokens)
@@ -285,10 +344,8 @@ decode_all (Generation *generation, GError **error)
       return result->finish = ALLAVA_FINISH_LENGTH, TRUE;
     if (session->keys->len >= (guint)model->config.context_length)
       return result->finish = ALLAVA_FINISH_CONTEXT, TRUE;
-    if (!model->backend->decode (session->backend, id, session->keys->len, error))
+    if (!keep_token (generation, id, error))
       return FALSE;
-    int64_t key = id;
-    g_array_append_val (session->keys, key);
   }
 }
 
@@ -375,6 +432,7 @@ allava_session_generate (AllavaSession *session,
     ok = TRUE;
   }
   if (!ok) {
+    g_array_set_size (session->keys, 0); /* a device that failed may not have computed them */
     allava_generate_result_clear (result);
     g_propagate_error (error, local);
   }

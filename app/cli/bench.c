@@ -252,7 +252,7 @@ print_json (Cli *cli, const Bench *bench, const Summary *summary)
   cli_json_number (json, "bandwidth_gb_s", figures[BANDWIDTH] / 1e9, 3);
   cli_json_number (json, "bandwidth_fraction", figures[FRACTION], 4);
   cli_json_number (json, "peak_rss_mb", summary->peak_rss_mb, 1);
-  cli_json_number (json, "peak_device_mb", 0, 1); /* the CPU backend has no memory of its own */
+  cli_json_number (json, "peak_device_mb", allava_model_get_device_memory (cli->model) / 1e6, 1);
   cli_json_string (json, "device", info->device);
   cli_json_string (json, "dtype", allava_dtype_to_string (info->dtype));
   cli_json_int (json, "threads", info->threads);
@@ -267,9 +267,13 @@ print_table (Cli *cli, const Bench *bench, const Summary *summary)
   g_autoptr (GString) table = g_string_new (NULL);
   g_string_append_printf (table, "%s, %.1f million parameters, %s weights\n", info->name,
                           info->n_parameters / 1e6, allava_dtype_to_string (info->stored_dtype));
-  g_string_append_printf (table, "%s (%s), %s, %d thread%s\n\n", info->device,
-                          info->instruction_set, allava_dtype_to_string (info->dtype),
-                          info->threads, info->threads == 1 ? "" : "s");
+  if (info->threads > 0)
+    g_string_append_printf (table, "%s (%s), %s, %d thread%s\n\n", info->device,
+                            info->instruction_set, allava_dtype_to_string (info->dtype),
+                            info->threads, info->threads == 1 ? "" : "s");
+  else
+    g_string_append_printf (table, "%s (%s), %s\n\n", info->device, info->device_name,
+                            allava_dtype_to_string (info->dtype));
   g_string_append_printf (table, "load          %10.1f ms\n", cli->load_ms);
   if (bench->jpeg != NULL)
     g_string_append_printf (table,
@@ -286,7 +290,11 @@ print_table (Cli *cli, const Bench *bench, const Summary *summary)
   g_string_append_printf (table, "bandwidth     %10.1f GB/s   %.1f MB a token, %.0f %% in use\n",
                           figures[BANDWIDTH] / 1e9, bytes_per_token (cli, bench) / 1e6,
                           figures[FRACTION] * 100);
-  g_string_append_printf (table, "peak memory   %10.1f MB\n", summary->peak_rss_mb);
+  g_string_append_printf (table, "peak memory   %10.1f MB", summary->peak_rss_mb);
+  size_t device_memory = allava_model_get_device_memory (cli->model);
+  if (device_memory > 0)
+    g_string_append_printf (table, "   and %.1f MB of the GPU's", device_memory / 1e6);
+  g_string_append_c (table, '\n');
   cli_write (table->str, table->len);
 }
 

@@ -301,8 +301,12 @@ allava_count_cores (void)
   return allava_topology_read ().cores;
 }
 
+static const AllavaDtype automatic[] = {ALLAVA_DTYPE_F32, ALLAVA_DTYPE_BF16, ALLAVA_DTYPE_Q8,
+                                        ALLAVA_DTYPE_Q4, ALLAVA_DTYPE_AUTO};
+
 const AllavaBackend allava_cpu_backend = {
     .name = "cpu",
+    .automatic = automatic,
     .read_free = cpu_read_free,
     .measure = cpu_measure,
     .load = cpu_load,

@@ -666,7 +666,7 @@ add_failure_tests (void)
   static const char *const failures[][2] = {
       {"describe --model /nonexistent %i/rgb8.png", "/nonexistent"},
       {"describe --model %i %i/rgb8.png", "config.json"},
-      {"describe --model %m --device cuda %i/rgb8.png", "CUDA"},
+      {"describe --model %m --device cuda:1000 %i/rgb8.png", "on the GPU"},
       {"describe --model %m absent.png", "absent.png"},
       {"describe --model %m %i/text.png", "text.png is not a picture"},
       {"describe --model %m %i/huge-20000x20000.png", "20000 x 20000"},

@@ -1,0 +1,545 @@
+/* attention.cu - softmax (scale q k^T) v over cached keys and values, in two ways for many queries
+ * and, split over the keys, for one.
+ *
+ * The plain way: a block holds up to four queries of one KV head. Each thread takes a key and its
+ * four scores, then each takes eight dimensions of some of the values: no sum crosses threads before
+ * the end but the softmax's own, and every size goes. */
+#include "platform.h"
+
+#define QUERIES 4
+#define KEYS 128 /* threads too */
+#define HEAD_MAX 256
+
+struct PlainShared {
+  float q[QUERIES][HEAD_MAX]; /* scaled; padding zero */
+  float p[QUERIES][KEYS];
+  float reduced[2][QUERIES][KEYS / WARP];
+  float parts[KEYS * 8]; /* a query's sums by subset of keys */
+};
+
+/* Up to four queries against keys [begin, end) of one head, tile by tile. */
+template <typename KV> struct Plain {
+  enum { N = Vector<KV>::N };
+  PlainShared &s;
+  const KV *keys; /* of the head: [context, pad] */
+  const KV *values;
+  size_t pad;
+  int n_queries;
+  size_t limits[QUERIES]; /* query i sees keys below it */
+  float max[QUERIES];
+  float sum[QUERIES];
+  float out[QUERIES][N]; /* of this thread's dimensions and keys */
+
+  __device__
+  Plain (PlainShared &shared, const CudaCache &cache, int head)
+      : s (shared), keys ((const KV *)cache.keys + head * cache.context * cache.head_pad),
+        values ((const KV *)cache.values + head * cache.context * cache.head_pad),
+        pad (cache.head_pad), n_queries (0)
+  {
+    for (int i = 0; i < QUERIES; i++) {
+      limits[i] = 0;
+      max[i] = -INFINITY;
+      sum[i] = 0.f;
+      for (int j = 0; j < N; j++)
+        out[i][j] = 0.f;
+    }
+  }
+
+  /* Adds a query that sees keys below LIMIT. */
+  __device__ void
+  add (const float *q, int head_dim, float scale, size_t limit)
+  {
+#pragma unroll
+    for (int i = 0; i < QUERIES; i++)
+      if (i == n_queries)
+        limits[i] = limit;
+    for (size_t d = threadIdx.x; d < pad; d += KEYS)
+      s.q[n_queries][d] = d < (size_t)head_dim ? q[d] * scale : 0.f;
+    n_queries++;
+  }
+
+  __device__ void
+  score (size_t key, size_t end, float (&scores)[QUERIES])
+  {
+    for (int i = 0; i < QUERIES; i++)
+      scores[i] = 0.f;
+    if (key < end) {
+      for (size_t d = 0; d < pad; d += N) {
+        float k[N];
+        Vector<KV>::load (keys + key * pad + d, k);
+#pragma unroll
+        for (int i = 0; i < QUERIES; i++)
+          if (i < n_queries)
+#pragma unroll
+            for (int j = 0; j < N; j++)
+              scores[i] += s.q[i][d + j] * k[j];
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < QUERIES; i++)
+      if (key >= end || key >= limits[i])
+        scores[i] = -INFINITY;
+  }
+
+  /* Scores to probabilities relative to the greatest score so far; what was summed before is scaled
+   * to it. */
+  __device__ void
+  soften (float (&scores)[QUERIES])
+  {
+    unsigned warp = threadIdx.x / WARP;
+#pragma unroll
+    for (int i = 0; i < QUERIES; i++) {
+      float greatest = warp_max (scores[i]);
+      if (threadIdx.x % WARP == 0)
+        s.reduced[0][i][warp] = greatest;
+    }
+    __syncthreads ();
+#pragma unroll
+    for (int i = 0; i < QUERIES; i++) {
+      float greatest = max[i];
+      for (int j = 0; j < KEYS / WARP; j++)
+        greatest = fmaxf (greatest, s.reduced[0][i][j]);
+      /* Nothing seen yet: there is no maximum to be relative to. */
+      float factor = max[i] == greatest ? 1.f : expf (max[i] - greatest);
+      float p = scores[i] == -INFINITY ? 0.f : expf (scores[i] - greatest);
+      max[i] = greatest;
+      s.p[i][threadIdx.x] = p;
+      sum[i] *= factor;
+      for (int j = 0; j < N; j++)
+        out[i][j] *= factor;
+      float total = warp_sum (p);
+      if (threadIdx.x % WARP == 0)
+        s.reduced[1][i][warp] = total;
+    }
+    __syncthreads ();
+#pragma unroll
+    for (int i = 0; i < QUERIES; i++)
+      for (int j = 0; j < KEYS / WARP; j++)
+        sum[i] += s.reduced[1][i][j];
+  }
+
+  __device__ void
+  accumulate (size_t first, size_t n)
+  {
+    size_t vectors = pad / N, subsets = KEYS / vectors;
+    size_t subset = threadIdx.x / vectors, d = threadIdx.x % vectors * N;
+    for (size_t key = subset; subset < subsets && key < n; key += subsets) {
+      float v[N];
+      Vector<KV>::load (values + (first + key) * pad + d, v);
+#pragma unroll
+      for (int i = 0; i < QUERIES; i++)
+        if (i < n_queries)
+#pragma unroll
+          for (int j = 0; j < N; j++)
+            out[i][j] += s.p[i][key] * v[j];
+    }
+  }
+
+  __device__ void
+  run (size_t begin, size_t end)
+  {
+    __syncthreads (); /* the queries are there */
+    for (size_t first = begin; first < end; first += KEYS) {
+      float scores[QUERIES];
+      score (first + threadIdx.x, end, scores);
+      soften (scores);
+      accumulate (first, end - first < KEYS ? end - first : KEYS);
+      __syncthreads (); /* before the next tile's scores */
+    }
+  }
+
+  /* Query I's sums, not yet divided, for dimensions D = thread, thread + KEYS ... < HEAD_MAX. All
+   * threads call it. */
+  __device__ void
+  join (int i, float (&joined)[HEAD_MAX / KEYS])
+  {
+    size_t vectors = pad / N, subsets = KEYS / vectors;
+    size_t subset = threadIdx.x / vectors, d = threadIdx.x % vectors * N;
+    __syncthreads ();
+    if (subset < subsets)
+#pragma unroll
+      for (int j = 0; j < N; j++)
+#pragma unroll
+        for (int k = 0; k < QUERIES; k++)
+          if (k == i)
+            s.parts[subset * pad + d + j] = out[k][j];
+    __syncthreads ();
+#pragma unroll
+    for (int m = 0; m < HEAD_MAX / KEYS; m++) {
+      size_t at = threadIdx.x + m * KEYS;
+      joined[m] = 0.f;
+      for (size_t j = 0; at < pad && j < subsets; j++)
+        joined[m] += s.parts[j * pad + at];
+    }
+  }
+};
+
+/* ---- Many queries, plainly ------------------------------------------------------------------- */
+
+template <typename KV, typename T>
+static __global__ void
+plain_kernel (CudaAttention p)
+{
+  let_next_start ();
+  wait_for_previous ();
+  SHARED (PlainShared, shared);
+  int head = blockIdx.y;
+  size_t first = (size_t)blockIdx.x * QUERIES, end = p.n_keys;
+  int n = p.rows - first < QUERIES ? (int)(p.rows - first) : QUERIES;
+  Plain<KV> plain (shared, p.cache, head / (p.n_heads / p.n_kv_heads));
+  for (int i = 0; i < n; i++)
+    plain.add (p.q + (first + i) * p.q_stride + head * p.head_dim, p.head_dim, p.scale,
+               p.causal ? p.position + first + i + 1 : p.n_keys);
+  if (p.causal)
+    end = p.position + first + n;
+  plain.run (0, end);
+#pragma unroll
+  for (int i = 0; i < QUERIES; i++) {
+    if (i >= n)
+      break;
+    float joined[HEAD_MAX / KEYS];
+    plain.join (i, joined);
+    T *out = (T *)p.out + (first + i) * p.out_stride + head * p.head_dim;
+#pragma unroll
+    for (int m = 0; m < HEAD_MAX / KEYS; m++)
+      if (threadIdx.x + m * KEYS < (unsigned)p.head_dim)
+        out[threadIdx.x + m * KEYS] = from_float<T> (joined[m] / plain.sum[i]);
+  }
+}
+
+template <typename KV>
+static void
+attend_plainly (CudaQueue *queue, const CudaAttention *p)
+{
+  dim3 grid ((unsigned)divide_up (p->rows, QUERIES), p->n_heads);
+  void (*kernel) (CudaAttention) = p->out_type == CUDA_TYPE_F32   ? plain_kernel<KV, float>
+                                   : p->out_type == CUDA_TYPE_F16 ? plain_kernel<KV, F16>
+                                                                  : plain_kernel<KV, BF16>;
+  launch (queue, kernel, grid, KEYS, sizeof (PlainShared), *p);
+}
+
+void
+cuda_attend_plainly (CudaQueue *queue, const CudaAttention *attention)
+{
+  if (attention->cache.type == CUDA_TYPE_F32)
+    attend_plainly<float> (queue, attention);
+  else
+    attend_plainly<F16> (queue, attention);
+}
+
+/* ---- One row, split over its keys ------------------------------------------------------------ */
+
+/* The parts of one query, [n_splits, pad + 2]: greatest score, sum, undivided output. */
+static __device__ void
+join_splits (const CudaDecodeAttention &p, int head)
+{
+  size_t size = p.cache.head_pad + 2;
+  const float *parts = p.partials + head * p.n_splits * size;
+  float max = -INFINITY, sum = 0.f;
+  for (int i = 0; i < p.n_splits; i++)
+    max = fmaxf (max, __ldcg (parts + i * size));
+  for (int i = 0; i < p.n_splits; i++)
+    sum += __ldcg (parts + i * size + 1) * expf (__ldcg (parts + i * size) - max);
+  for (int d = threadIdx.x; d < p.head_dim; d += KEYS) {
+    float out = 0.f;
+    for (int i = 0; i < p.n_splits; i++)
+      out += __ldcg (parts + i * size + 2 + d) * expf (__ldcg (parts + i * size) - max);
+    p.planes[cuda_plane (head * p.head_dim + d, p.planes_vector, p.planes_stride)] = out / sum;
+  }
+}
+
+struct OneShared {
+  PlainShared plain;
+  unsigned arrived;
+};
+
+template <typename KV>
+static __global__ void
+one_kernel (CudaDecodeAttention p)
+{
+  let_next_start ();
+  wait_for_previous ();
+  SHARED (OneShared, shared);
+  int group = p.n_heads / p.n_kv_heads, tuples = (group + QUERIES - 1) / QUERIES;
+  int kv_head = blockIdx.y / tuples, first = kv_head * group + blockIdx.y % tuples * QUERIES;
+  int n = (kv_head + 1) * group - first;
+  if (n > QUERIES)
+    n = QUERIES;
+  size_t n_keys = *p.position + 1;
+  size_t part = (n_keys + p.n_splits - 1) / p.n_splits;
+  size_t begin = blockIdx.x * part < n_keys ? blockIdx.x * part : n_keys;
+  size_t end = begin + part < n_keys ? begin + part : n_keys;
+  Plain<KV> plain (shared.plain, p.cache, kv_head);
+  for (int i = 0; i < n; i++)
+    plain.add (p.q + (first + i) * p.head_dim, p.head_dim, p.scale, n_keys);
+  plain.run (begin, end);
+
+  size_t size = p.cache.head_pad + 2;
+#pragma unroll
+  for (int i = 0; i < QUERIES; i++) {
+    if (i >= n)
+      break;
+    float joined[HEAD_MAX / KEYS];
+    plain.join (i, joined);
+    float *to = p.partials + ((size_t)(first + i) * p.n_splits + blockIdx.x) * size;
+    if (threadIdx.x == 0) {
+      to[0] = plain.max[i];
+      to[1] = plain.sum[i];
+    }
+#pragma unroll
+    for (int m = 0; m < HEAD_MAX / KEYS; m++)
+      if (threadIdx.x + m * KEYS < p.cache.head_pad)
+        to[2 + threadIdx.x + m * KEYS] = joined[m];
+  }
+  __threadfence (); /* what every thread wrote is seen before the block's arrival is */
+  __syncthreads ();
+  if (threadIdx.x == 0)
+    shared.arrived = atomicAdd (&p.arrivals[first], 1u);
+  __syncthreads ();
+  if (shared.arrived != (unsigned)p.n_splits - 1)
+    return;
+  __threadfence ();
+  for (int i = 0; i < n; i++)
+    join_splits (p, first + i);
+  if (threadIdx.x == 0)
+    p.arrivals[first] = 0;
+}
+
+void
+cuda_attend_one (CudaQueue *queue, const CudaDecodeAttention *attention)
+{
+  int group = attention->n_heads / attention->n_kv_heads;
+  dim3 grid (attention->n_splits,
+             attention->n_kv_heads * (unsigned)divide_up (group, QUERIES));
+  if (attention->cache.type == CUDA_TYPE_F32)
+    launch (queue, one_kernel<float>, grid, KEYS, sizeof (OneShared), *attention);
+  else
+    launch (queue, one_kernel<F16>, grid, KEYS, sizeof (OneShared), *attention);
+}
+
+/* ---- Many queries, on tensor cores ----------------------------------------------------------- */
+
+/* FlashAttention-2 (Dao 2023): a block holds 64 queries of one head, a warp 16 of them, and goes
+ * through the keys 64 at a time. Products are m16n8k16 of f16 with f32 sums. q is split into a
+ * rounded half and the half of what rounding left, so that scores are as exact as the cached keys.
+ *
+ * In fragments lane 4 g + t holds rows g and g + 8, columns 2 t and 2 t + 1 of each 8 columns. */
+#define TILE 64
+#define WARPS 4
+
+template <int D> struct TensorShared {
+  /* 8 more: the rows of an 8 x 8 matrix then lie in different banks. */
+  __align__ (16) uint16_t k[TILE][D + 8];
+  __align__ (16) uint16_t v[TILE][D + 8];
+};
+
+static __device__ __forceinline__ uint32_t
+pack_f16 (float a, float b)
+{
+  return f16_from_float (a) | (uint32_t)f16_from_float (b) << 16;
+}
+
+template <int D> struct Tensor {
+  float out[D / 8][4];
+  uint32_t high[D / 16][4]; /* q as the left operand */
+  uint32_t low[D / 16][4];
+  float max[2]; /* of rows g and g + 8 */
+  float sum[2]; /* of this lane's columns */
+
+  /* Q [rows, D] from row FIRST on, which may end within these 16. */
+  __device__ void
+  load_queries (const CudaAttention &p, const float *q, size_t first)
+  {
+    unsigned g = threadIdx.x % WARP / 4, t = threadIdx.x % 4;
+#pragma unroll
+    for (int i = 0; i < D / 16; i++)
+#pragma unroll
+      for (int j = 0; j < 4; j++) {
+        size_t row = first + g + j % 2 * 8, d = i * 16 + j / 2 * 8 + 2 * t;
+        float a = 0.f, b = 0.f;
+        if (row < p.rows) {
+          a = q[row * p.q_stride + d] * p.scale;
+          b = q[row * p.q_stride + d + 1] * p.scale;
+        }
+        high[i][j] = pack_f16 (a, b);
+        low[i][j] = pack_f16 (a - f16_to_float ((uint16_t)high[i][j]),
+                              b - f16_to_float ((uint16_t)(high[i][j] >> 16)));
+      }
+    for (int i = 0; i < 2; i++) {
+      max[i] = -INFINITY;
+      sum[i] = 0.f;
+    }
+    for (int i = 0; i < D / 8; i++)
+      for (int j = 0; j < 4; j++)
+        out[i][j] = 0.f;
+  }
+
+  __device__ void
+  score (const TensorShared<D> &s, float (&scores)[TILE / 8][4])
+  {
+    unsigned lane = threadIdx.x % WARP;
+#pragma unroll
+    for (int n = 0; n < TILE / 16; n++) { /* 16 keys */
+      for (int j = 0; j < 4; j++)
+        scores[2 * n][j] = scores[2 * n + 1][j] = 0.f;
+#pragma unroll
+      for (int i = 0; i < D / 16; i++) {
+        uint32_t b[4]; /* keys 0-7 and 8-15, dimensions 0-7 and 8-15 */
+        load_matrices (b, &s.k[n * 16 + lane / 16 * 8 + lane % 8][i * 16 + lane / 8 % 2 * 8]);
+        multiply_add (scores[2 * n], high[i], b[0], b[1]);
+        multiply_add (scores[2 * n], low[i], b[0], b[1]);
+        multiply_add (scores[2 * n + 1], high[i], b[2], b[3]);
+        multiply_add (scores[2 * n + 1], low[i], b[2], b[3]);
+      }
+    }
+  }
+
+  /* Row g + 8 r of the warp sees, of this tile's keys, those below SEEN[r]. */
+  __device__ void
+  soften (float (&scores)[TILE / 8][4], const long (&seen)[2])
+  {
+    unsigned t = threadIdx.x % 4;
+#pragma unroll
+    for (int r = 0; r < 2; r++) {
+      float greatest = max[r];
+#pragma unroll
+      for (int n = 0; n < TILE / 8; n++)
+#pragma unroll
+        for (int j = 0; j < 2; j++) {
+          if ((long)(n * 8 + 2 * t + j) >= seen[r])
+            scores[n][2 * r + j] = -INFINITY;
+          greatest = fmaxf (greatest, scores[n][2 * r + j]);
+        }
+      greatest = fmaxf (greatest, __shfl_xor_sync (ALL_LANES, greatest, 1));
+      greatest = fmaxf (greatest, __shfl_xor_sync (ALL_LANES, greatest, 2));
+      float base = greatest == -INFINITY ? 0.f : greatest; /* a row that sees nothing yet */
+      float factor = expf (max[r] - base);
+      max[r] = greatest;
+      sum[r] *= factor;
+#pragma unroll
+      for (int i = 0; i < D / 8; i++) {
+        out[i][2 * r] *= factor;
+        out[i][2 * r + 1] *= factor;
+      }
+#pragma unroll
+      for (int n = 0; n < TILE / 8; n++)
+#pragma unroll
+        for (int j = 0; j < 2; j++) {
+          scores[n][2 * r + j] = expf (scores[n][2 * r + j] - base);
+          sum[r] += scores[n][2 * r + j];
+        }
+    }
+  }
+
+  /* The scores' fragments are, rounded, those of a left operand. */
+  __device__ void
+  accumulate (const TensorShared<D> &s, const float (&scores)[TILE / 8][4])
+  {
+    unsigned lane = threadIdx.x % WARP;
+#pragma unroll
+    for (int n = 0; n < TILE / 16; n++) {
+      uint32_t a[4];
+#pragma unroll
+      for (int j = 0; j < 4; j++)
+        a[j] = pack_f16 (scores[2 * n + j / 2][j % 2 * 2], scores[2 * n + j / 2][j % 2 * 2 + 1]);
+#pragma unroll
+      for (int i = 0; i < D / 16; i++) {
+        uint32_t b[4]; /* keys 0-7 and 8-15 of dimensions 0-7, then of 8-15 */
+        load_matrices_transposed (
+            b, &s.v[n * 16 + lane / 8 % 2 * 8 + lane % 8][i * 16 + lane / 16 * 8]);
+        multiply_add (out[2 * i], a, b[0], b[1]);
+        multiply_add (out[2 * i + 1], a, b[2], b[3]);
+      }
+    }
+  }
+};
+
+/* Keys and values [first, first + TILE) of one head; beyond END zero. */
+template <int D>
+static __device__ void
+load_tile (TensorShared<D> &s, const uint16_t *keys, const uint16_t *values, size_t first, size_t end)
+{
+  for (int i = threadIdx.x; i < TILE * D / 8; i += WARPS * WARP) {
+    int key = i / (D / 8), d = i % (D / 8) * 8;
+    uint4 k = {0, 0, 0, 0}, v = {0, 0, 0, 0};
+    if (first + key < end) {
+      k = *(const uint4 *)(keys + (first + key) * D + d);
+      v = *(const uint4 *)(values + (first + key) * D + d);
+    }
+    *(uint4 *)&s.k[key][d] = k;
+    *(uint4 *)&s.v[key][d] = v;
+  }
+}
+
+template <int D, typename T>
+static __global__ void __launch_bounds__ (WARPS *WARP)
+tensor_kernel (CudaAttention p)
+{
+  let_next_start ();
+  wait_for_previous ();
+  SHARED (TensorShared<D>, shared);
+  /* The last queries see the most keys: longest blocks first. */
+  size_t block = (size_t)(gridDim.x - 1 - blockIdx.x) * WARPS * 16;
+  size_t first = block + threadIdx.x / WARP * 16;
+  int head = blockIdx.y, kv_head = head / (p.n_heads / p.n_kv_heads);
+  unsigned g = threadIdx.x % WARP / 4, t = threadIdx.x % 4;
+  const uint16_t *keys = (const uint16_t *)p.cache.keys + kv_head * p.cache.context * D;
+  const uint16_t *values = (const uint16_t *)p.cache.values + kv_head * p.cache.context * D;
+  size_t end = p.n_keys;
+  if (p.causal && p.position + block + WARPS * 16 < end)
+    end = p.position + block + WARPS * 16;
+
+  Tensor<D> tensor;
+  tensor.load_queries (p, p.q + head * D, first);
+  for (size_t key = 0; key < end; key += TILE) {
+    __syncthreads ();
+    load_tile<D> (shared, keys, values, key, end);
+    __syncthreads ();
+    long seen[2];
+    for (int r = 0; r < 2; r++) {
+      size_t limit = p.causal ? p.position + first + g + 8 * r + 1 : p.n_keys;
+      seen[r] = (long)(limit < p.n_keys ? limit : p.n_keys) - (long)key;
+    }
+    float scores[TILE / 8][4];
+    tensor.score (shared, scores);
+    tensor.soften (scores, seen);
+    tensor.accumulate (shared, scores);
+  }
+#pragma unroll
+  for (int r = 0; r < 2; r++) {
+    float sum = tensor.sum[r];
+    sum += __shfl_xor_sync (ALL_LANES, sum, 1);
+    sum += __shfl_xor_sync (ALL_LANES, sum, 2);
+    size_t row = first + g + 8 * r;
+    if (row >= p.rows)
+      continue;
+    T *out = (T *)p.out + row * p.out_stride + head * D;
+#pragma unroll
+    for (int i = 0; i < D / 8; i++)
+#pragma unroll
+      for (int j = 0; j < 2; j++)
+        out[i * 8 + 2 * t + j] = from_float<T> (tensor.out[i][2 * r + j] / sum);
+  }
+}
+
+template <int D>
+static void
+attend_fast (CudaQueue *queue, const CudaAttention *p)
+{
+  dim3 grid ((unsigned)divide_up (p->rows, WARPS * 16), p->n_heads);
+  launch (queue, p->out_type == CUDA_TYPE_F16 ? tensor_kernel<D, F16> : tensor_kernel<D, BF16>, grid,
+          WARPS * WARP, sizeof (TensorShared<D>), *p);
+}
+
+void
+cuda_attend (CudaQueue *queue, const CudaAttention *attention)
+{
+  bool halves =
+      attention->cache.type == CUDA_TYPE_F16 && attention->out_type != CUDA_TYPE_F32;
+  if (halves && attention->head_dim == 64)
+    attend_fast<64> (queue, attention);
+  else if (halves && attention->head_dim == 80)
+    attend_fast<80> (queue, attention);
+  else
+    cuda_attend_plainly (queue, attention);
+}
