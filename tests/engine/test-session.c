@@ -1,5 +1,5 @@
 /* A session's promises, on the tiny checkpoint "base" of tests/reference. */
-#include "allava-engine.h"
+#include "device-testing.h"
 
 #include <glib/gstdio.h>
 #include <string.h>
@@ -36,7 +36,8 @@ set_up (Fixture *fixture, gconstpointer data)
 {
   g_autoptr (GError) error = NULL;
   g_autofree char *dir = checkpoint ("base");
-  fixture->model = allava_model_load (dir, NULL, &error);
+  const AllavaModelOptions options = ALLAVA_MODEL_OPTIONS_INIT;
+  fixture->model = test_load_model (dir, &options, &error);
   g_assert_no_error (error);
   fixture->session = allava_session_new (fixture->model, &error);
   g_assert_no_error (error);
@@ -221,7 +222,7 @@ test_context_runs_out (Fixture *fixture, gconstpointer data)
 static void
 test_random_walk (Fixture *fixture, gconstpointer data)
 {
-  enum { MAX_TURNS = 7, STEPS = 150 };
+  enum { MAX_TURNS = 7, STEPS = TEST_ON_EMULATOR ? 12 : 150 };
   static const char *const texts[] = {"What?", "Where is it", "  the  red one? ",
                                       "\xf0\x9f\x98\x80"};
   g_autoptr (GRand) random = g_rand_new_with_seed (20);
@@ -309,7 +310,8 @@ test_not_finite (void)
 {
   g_autofree char *dir = copy_damaged ("base", 0xff); /* NaN in every float format */
   g_autoptr (GError) error = NULL;
-  g_autoptr (AllavaModel) model = allava_model_load (dir, NULL, &error);
+  const AllavaModelOptions options = ALLAVA_MODEL_OPTIONS_INIT;
+  g_autoptr (AllavaModel) model = test_load_model (dir, &options, &error);
   g_assert_no_error (error);
   g_autoptr (AllavaSession) session = allava_session_new (model, &error);
   g_assert_no_error (error);
@@ -327,6 +329,9 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
+  g_autofree char *dir = checkpoint ("base");
+  if (test_skip_device (dir))
+    return 0;
   ADD ("/session/streams-what-it-decodes", test_streams_what_it_decodes);
   ADD ("/session/reuses-prefix-and-features", test_reuses_prefix_and_features);
   ADD ("/session/sampling-follows-the-seed", test_sampling_follows_the_seed);
