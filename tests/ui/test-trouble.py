@@ -132,6 +132,7 @@ def a_damaged_history():
         app.find("label", "^The history in .* is damaged or is no history; move the file away")
         os.rename(path, path + ".old")
         app.click("^Try Again$")
+        app.find("label", "^Your conversations will be listed here")
         app.ask("In a new one")
         app.find("list item", "^In a new one, Today$")
 
