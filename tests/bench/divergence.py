@@ -39,7 +39,8 @@ def main():
     parser.add_argument("--dtypes", nargs="+", default=["bf16", "q8", "q4"])
     parser.add_argument("--limit", type=int, help="ask no more than N questions")
     args = parser.parse_args()
-    asked = json.loads((args.pictures / "expected.json").read_text())[: args.limit]
+    skills = json.loads((args.pictures / "expected.json").read_text())["skills"]
+    asked = [question for skill in skills for question in skill["questions"]][: args.limit]
     divergences = {dtype: [] for dtype in args.dtypes}
     same = {dtype: [] for dtype in args.dtypes}
     with tempfile.TemporaryDirectory() as folder:
