@@ -45,7 +45,9 @@ _indices: dict[int, _Index] = {}
 
 
 def _index(materials: Materials) -> _Index:
-    return _indices.setdefault(id(materials), _indices.get(id(materials)) or _Index(materials))
+    if id(materials) not in _indices:
+        _indices[id(materials)] = _Index(materials)
+    return _indices[id(materials)]
 
 
 # What is to be drawn: a shape's name, a colour or None for any; or a sprite.
