@@ -122,6 +122,15 @@ allava_conversation_saver_save (AllavaConversationSaver *self,
                              saved_cb, save);
 }
 
+void
+allava_conversation_saver_retry (AllavaConversationSaver *self,
+                                 const AllavaConversationRecord *conversation)
+{
+  g_autoptr (GPtrArray) nothing_new = g_ptr_array_new ();
+  if (self->conversation_unsaved || g_hash_table_size (self->unsaved) > 0)
+    allava_conversation_saver_save (self, conversation, FALSE, nothing_new);
+}
+
 static void
 deleted_cb (GObject *source, GAsyncResult *result, gpointer user_data)
 {

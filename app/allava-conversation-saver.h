@@ -1,5 +1,5 @@
 /* allava-conversation-saver.h - sends a conversation's changes to the history; what could not be
- * saved is sent again with the next change. Main thread. */
+ * saved is sent again with the next change, or on request. Main thread. */
 #pragma once
 
 #include "allava-history.h"
@@ -22,6 +22,10 @@ void allava_conversation_saver_save (AllavaConversationSaver *self,
                                      const AllavaConversationRecord *conversation,
                                      gboolean conversation_changed,
                                      GPtrArray *messages);
+
+/* Sends what could not be saved; does nothing where there is nothing. */
+void allava_conversation_saver_retry (AllavaConversationSaver *self,
+                                      const AllavaConversationRecord *conversation);
 
 /* After what was saved before. MESSAGES is of AllavaMessage. */
 void allava_conversation_saver_delete (AllavaConversationSaver *self,

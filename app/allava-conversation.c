@@ -95,6 +95,14 @@ failed_cb (const GError *error, gpointer user_data)
   g_signal_emit (user_data, signals[SIGNAL_FAILED], 0, error);
 }
 
+/* What was asked while the history was closed is kept as soon as it is open. */
+static void
+history_opened_cb (AllavaConversation *self)
+{
+  if (allava_history_get_open (self->history))
+    allava_conversation_saver_retry (self->saver, &self->record);
+}
+
 /* ---- Loading --------------------------------------------------------------------------------- */
 
 static void
@@ -233,6 +241,9 @@ allava_conversation_new (AllavaHistory *history, AllavaGenerator *generator)
   self->history = history != NULL ? g_object_ref (history) : NULL;
   self->generator = g_object_ref (generator);
   self->saver = allava_conversation_saver_new (history, failed_cb, self);
+  if (history != NULL)
+    g_signal_connect_object (history, "notify::open", G_CALLBACK (history_opened_cb), self,
+                             G_CONNECT_SWAPPED);
   g_signal_connect_object (generator, "notify::context-length",
                            G_CALLBACK (allava_conversation_notify_positions_left), self,
                            G_CONNECT_SWAPPED);

@@ -1,6 +1,7 @@
 #include "allava-database.h"
 #include "allava-library.h"
 
+#include <glib/gstdio.h>
 #include <string.h>
 
 #include "app-testing.h"
@@ -412,8 +413,21 @@ test_without_history (void)
   ask (&fixture, "hello");
   g_assert_cmpstr (allava_message_get_text (get (&fixture, 1)), ==, "answer 1 to hello");
   g_assert_cmpint (failures, ==, 0);
+
+  /* Once it can be opened, what was said meanwhile is in it. */
+  g_assert_cmpint (g_unlink (path), ==, 0);
+  slot = NULL;
+  allava_library_open_async (library, testing_result_cb, &slot);
+  result = testing_wait_result (&slot);
+  g_assert_true (allava_library_open_finish (library, result, NULL));
+  g_object_unref (result);
+  GListModel *list = G_LIST_MODEL (allava_library_get_list (library));
+  testing_wait_until (g_list_model_get_n_items (list) == 1);
+  reopen (&fixture);
+  g_autofree char *kept = show (fixture.conversation);
+  g_assert_cmpstr (kept, ==, "hello|answer 1 to hello");
   close_library (&fixture);
-  g_assert_finalize_object (conversation);
+  g_assert_finalize_object (fixture.conversation);
   g_assert_finalize_object (settings);
   testing_folder_free (folder);
 }
