@@ -86,6 +86,17 @@ add_choice (AllavaModelButton *self, const char *path, const char *name, const c
   gtk_box_append (self->models, check);
 }
 
+/* The menu is entered at the model in use. */
+static void
+focus_choice (AllavaModelButton *self)
+{
+  GtkWidget *child = gtk_widget_get_first_child (GTK_WIDGET (self->models));
+  while (child && !gtk_check_button_get_active (GTK_CHECK_BUTTON (child)))
+    child = gtk_widget_get_next_sibling (child);
+  if (child && gtk_widget_get_mapped (child))
+    gtk_widget_grab_focus (child);
+}
+
 static void
 show_models (AllavaModelButton *self, GListModel *models)
 {
@@ -98,6 +109,7 @@ show_models (AllavaModelButton *self, GListModel *models)
     g_autofree char *size = g_format_size (allava_model_entry_get_size (entry));
     add_choice (self, path, allava_model_entry_get_name (entry), size);
   }
+  focus_choice (self);
 }
 
 static void

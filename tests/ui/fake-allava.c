@@ -3,6 +3,7 @@
  *   "slowly"    a word every 30 ms, until it is stopped
  *   "markdown"  every kind of block
  *   "fail"      an error
+ *   "forget"    an answer that no longer saw the two oldest turns
  *   "bench"     4,000 tokens at 500 a second; with ALLAVA_TEST_BEAT set, the longest time that the
  *               main loop was held up is printed whenever it grows, and the longest it worked: in
  *               milliseconds, from the action app.reset-beat on
@@ -98,6 +99,7 @@ fake_generate (gpointer loaded,
   result->finish = ALLAVA_FINISH_EOS;
   result->prompt_positions = 20;
   result->positions_left = 1400;
+  result->dropped_turns = strstr (question->text, "forget") ? 2 : 0;
   result->prefill_ms = 5;
   result->decode_ms = 10;
   for (char *at = answer; *at;) {

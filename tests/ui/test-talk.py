@@ -157,6 +157,56 @@ def the_bundled_model_is_introduced():
         app.find(("check box", "radio button"), r"^allava-nano \(")
 
 
+def another_model_keeps_the_conversation():
+    folder = os.path.join(os.environ["XDG_DATA_HOME"], "allava", "models", "other")
+    os.makedirs(folder)
+    for name in ("config.json", "model.safetensors"):
+        with open(os.path.join(folder, name), "w") as file:
+            file.write('{"model_type": "llava_phi"}')
+    with App() as app:
+        app.ask("Who are you?")
+        app.answer("You asked: Who are you")
+        press("ctrl+d")
+        app.find("label", r"^Runs on: cpu, f32\. There is no graphics card\.$")
+        app.wait_focus(("check box", "radio button"), r"^allava-nano \(")
+        press("Down")
+        app.find(desktop.BUTTON, "^Model: other")
+        with open(os.path.join(os.environ["XDG_CONFIG_HOME"], "glib-2.0", "settings", "keyfile")) as file:
+            expect(folder in file.read(), "the choice is not kept")
+        app.ask("And now?")
+        app.answer("You asked: And now")
+        expect(len(app.messages()) == 4, f"there are {app.messages()}")
+
+
+def what_is_left_out_is_told():
+    with App() as app:
+        app.ask("Do you forget?")
+        app.answer("You asked: Do you forget")
+        app.find("label", "it no longer saw the 2 oldest turns")
+
+
+def the_preferences_are_used():
+    with App() as app:
+        app.ask("Small?")
+        app.answer("You asked: Small")
+        small = app.find("label", "^I see 0 images").get_component_iface().get_size().y
+        press("ctrl+comma")
+        for name in ("Models Folder", "Device", "Precision", "Threads", "Give Memory Back After",
+                     "Maximum Length", "Temperature", "Top-p", "Seed"):  # fmt: skip
+            app.find(None, f"^{name}$")
+        app.click("^Reading$", "page tab")
+        app.find(None, "^Text Size$")
+        app.find(None, "^Speak Answers$")
+        scale = app.find("spin button", "^Text Size")
+        scale.get_value_iface().set_current_value(2)
+        press("Escape")
+        app.gone(None, "^Text Size$")
+        wait(
+            lambda: app.find("label", "^I see 0 images").get_component_iface().get_size().y > 1.5 * small,
+            "the answer to grow",
+        )
+
+
 def a_failed_answer_says_why_in_its_row():
     with App() as app:
         app.ask("Please fail")
@@ -179,6 +229,9 @@ if __name__ == "__main__":
             questions_wait_for_the_model,
             a_broken_model_is_told_and_nothing_typed_is_lost,
             the_bundled_model_is_introduced,
+            another_model_keeps_the_conversation,
+            what_is_left_out_is_told,
+            the_preferences_are_used,
             a_failed_answer_says_why_in_its_row,
         ]
     )
