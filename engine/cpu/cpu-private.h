@@ -157,8 +157,6 @@ void allava_widen_plainly (const void *src, AllavaDtype dtype, size_t n, float *
 void allava_narrow_plainly (const float *src, AllavaDtype dtype, size_t n, void *dst);
 
 /* allava_quantize_row() with these instructions. */
-typedef gboolean (*AllavaQuantizeRowFunc) (
-    AllavaDtype dtype, const float *x, size_t n, void *values, uint16_t *records);
 gboolean allava_quantize_row_avx2 (
     AllavaDtype dtype, const float *x, size_t n, void *values, uint16_t *records);
 gboolean allava_quantize_row_avx512 (

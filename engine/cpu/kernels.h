@@ -148,5 +148,10 @@ gboolean allava_quantize_matrix (AllavaPool *pool,
                                  void *values,
                                  uint16_t *records);
 
+/* allava_quantize_row() with the best instructions there are; all give the same bits. */
+typedef gboolean (*AllavaQuantizeRowFunc) (
+    AllavaDtype dtype, const float *x, size_t n, void *values, uint16_t *records);
+AllavaQuantizeRowFunc allava_quantize_row_choose (void);
+
 /* Bytes per second at which the pool reads BYTES of memory at DATA. */
 double allava_cpu_measure_bandwidth (AllavaCpu *cpu, const void *data, size_t bytes);

@@ -41,11 +41,8 @@ allava_quantize_matrix (AllavaPool *pool,
                         void *values,
                         uint16_t *records)
 {
-  AllavaIsa isa = allava_isa_detect ();
   Job job = {
-      .quantize_row = isa >= ALLAVA_ISA_AVX512 ? allava_quantize_row_avx512
-                      : isa == ALLAVA_ISA_AVX2 ? allava_quantize_row_avx2
-                                               : allava_quantize_row,
+      .quantize_row = allava_quantize_row_choose (),
       .data = data,
       .dtype = dtype,
       .n_in = n_in,

@@ -62,14 +62,21 @@ capture (CudaSession *session, CudaGraphKind kind)
   session->graphs[kind] = cuda_capture_end (&session->queue);
 }
 
-/* A graph is made when it is first needed. Should a driver refuse kernels that start early in a
- * graph, they are made to wait for each other; should it refuse graphs, there are none. */
+/* A kind's first step is queued kernel by kernel: the driver loads a kernel when it is first
+ * launched, which has no place in a capture, and the graph is made while the GPU is busy with that
+ * step. Should a driver refuse kernels that start early in a graph, they are made to wait for each
+ * other; should it refuse graphs, there are none. */
 static void
 launch_step (CudaSession *session, CudaGraphKind kind)
 {
   CudaQueue *queue = &session->queue;
   if (queue->status != 0)
     return;
+  if (!session->stepped[kind]) {
+    session->stepped[kind] = TRUE;
+    queue_step (session, kind);
+    return;
+  }
   if (session->graphs[kind] == NULL && !session->no_graphs)
     capture (session, kind);
   if (queue->status != 0 && queue->overlap) {

@@ -3,12 +3,14 @@
  *
  * The plain way: a block holds up to four queries of one KV head. Each thread takes a key and its
  * four scores, then each takes eight dimensions of some of the values: no sum crosses threads before
- * the end but the softmax's own, and every size goes. */
+ * the end but the softmax's own, and every size goes. Keys and the first values are all on their way
+ * before anything waits for one. */
 #include "platform.h"
 
 #define QUERIES 4
 #define KEYS 128 /* threads too */
 #define HEAD_MAX 256
+#define BATCH 8 /* loads on their way, of keys and of values */
 
 struct PlainShared {
   float q[QUERIES][HEAD_MAX]; /* scaled; padding zero */
@@ -24,6 +26,9 @@ template <typename KV> struct Plain {
   const KV *keys; /* of the head: [context, pad] */
   const KV *values;
   size_t pad;
+  size_t subsets; /* of a tile's values; a thread has every so-manieth from SUBSET on, */
+  size_t subset;
+  size_t column; /* and of those N dimensions */
   int n_queries;
   size_t limits[QUERIES]; /* query i sees keys below it */
   float max[QUERIES];
@@ -34,7 +39,8 @@ template <typename KV> struct Plain {
   Plain (PlainShared &shared, const CudaCache &cache, int head)
       : s (shared), keys ((const KV *)cache.keys + head * cache.context * cache.head_pad),
         values ((const KV *)cache.values + head * cache.context * cache.head_pad),
-        pad (cache.head_pad), n_queries (0)
+        pad (cache.head_pad), subsets (KEYS / (pad / N)), subset (threadIdx.x / (pad / N)),
+        column (threadIdx.x % (pad / N) * N), n_queries (0)
   {
     for (int i = 0; i < QUERIES; i++) {
       limits[i] = 0;
@@ -63,17 +69,24 @@ template <typename KV> struct Plain {
   {
     for (int i = 0; i < QUERIES; i++)
       scores[i] = 0.f;
-    if (key < end) {
-      for (size_t d = 0; d < pad; d += N) {
-        float k[N];
-        Vector<KV>::load (keys + key * pad + d, k);
+    for (size_t d = 0; key < end && d < pad; d += BATCH * N) {
+      uint4 raw[BATCH];
 #pragma unroll
-        for (int i = 0; i < QUERIES; i++)
-          if (i < n_queries)
+      for (int u = 0; u < BATCH; u++)
+        if (d + u * N < pad)
+          raw[u] = *(const uint4 *)(keys + key * pad + d + u * N);
 #pragma unroll
-            for (int j = 0; j < N; j++)
-              scores[i] += s.q[i][d + j] * k[j];
-      }
+      for (int u = 0; u < BATCH; u++)
+        if (d + u * N < pad) {
+          float k[N];
+          Vector<KV>::unpack (raw[u], k);
+#pragma unroll
+          for (int i = 0; i < QUERIES; i++)
+            if (i < n_queries)
+#pragma unroll
+              for (int j = 0; j < N; j++)
+                scores[i] += s.q[i][d + u * N + j] * k[j];
+        }
     }
 #pragma unroll
     for (int i = 0; i < QUERIES; i++)
@@ -118,20 +131,37 @@ template <typename KV> struct Plain {
         sum[i] += s.reduced[1][i][j];
   }
 
+  /* The next of this thread's values from KEY on, of a tile of N that begins at FIRST. */
   __device__ void
-  accumulate (size_t first, size_t n)
+  load_values (size_t first, size_t n, size_t key, uint4 (&raw)[BATCH])
   {
-    size_t vectors = pad / N, subsets = KEYS / vectors;
-    size_t subset = threadIdx.x / vectors, d = threadIdx.x % vectors * N;
-    for (size_t key = subset; subset < subsets && key < n; key += subsets) {
-      float v[N];
-      Vector<KV>::load (values + (first + key) * pad + d, v);
 #pragma unroll
-      for (int i = 0; i < QUERIES; i++)
-        if (i < n_queries)
+    for (int u = 0; u < BATCH; u++)
+      if (subset < subsets && key + u * subsets < n)
+        raw[u] = *(const uint4 *)(values + (first + key + u * subsets) * pad + column);
+  }
+
+  /* RAW: the first values. */
+  __device__ void
+  accumulate (size_t first, size_t n, uint4 (&raw)[BATCH])
+  {
+    for (size_t key = subset; subset < subsets && key < n; key += BATCH * subsets) {
+      if (key != subset)
+        load_values (first, n, key, raw);
 #pragma unroll
-          for (int j = 0; j < N; j++)
-            out[i][j] += s.p[i][key] * v[j];
+      for (int u = 0; u < BATCH; u++) {
+        size_t at = key + u * subsets;
+        if (at >= n)
+          continue;
+        float v[N];
+        Vector<KV>::unpack (raw[u], v);
+#pragma unroll
+        for (int i = 0; i < QUERIES; i++)
+          if (i < n_queries)
+#pragma unroll
+            for (int j = 0; j < N; j++)
+              out[i][j] += s.p[i][at] * v[j];
+      }
     }
   }
 
@@ -140,10 +170,13 @@ template <typename KV> struct Plain {
   {
     __syncthreads (); /* the queries are there */
     for (size_t first = begin; first < end; first += KEYS) {
+      size_t n = end - first < KEYS ? end - first : KEYS;
+      uint4 ahead[BATCH];
+      load_values (first, n, subset, ahead);
       float scores[QUERIES];
       score (first + threadIdx.x, end, scores);
       soften (scores);
-      accumulate (first, end - first < KEYS ? end - first : KEYS);
+      accumulate (first, n, ahead);
       __syncthreads (); /* before the next tile's scores */
     }
   }
@@ -153,8 +186,6 @@ template <typename KV> struct Plain {
   __device__ void
   join (int i, float (&joined)[HEAD_MAX / KEYS])
   {
-    size_t vectors = pad / N, subsets = KEYS / vectors;
-    size_t subset = threadIdx.x / vectors, d = threadIdx.x % vectors * N;
     __syncthreads ();
     if (subset < subsets)
 #pragma unroll
@@ -162,7 +193,7 @@ template <typename KV> struct Plain {
 #pragma unroll
         for (int k = 0; k < QUERIES; k++)
           if (k == i)
-            s.parts[subset * pad + d + j] = out[k][j];
+            s.parts[subset * pad + column + j] = out[k][j];
     __syncthreads ();
 #pragma unroll
     for (int m = 0; m < HEAD_MAX / KEYS; m++) {
@@ -229,50 +260,85 @@ cuda_attend_plainly (CudaQueue *queue, const CudaAttention *attention)
 
 /* ---- One row, split over its keys ------------------------------------------------------------ */
 
+struct OneShared {
+  PlainShared plain;
+  float max[CUDA_MAX_SPLITS];
+  float sum[CUDA_MAX_SPLITS];
+  unsigned arrived;
+};
+
 /* The parts of one query, [n_splits, pad + 2]: greatest score, sum, undivided output. */
 static __device__ void
-join_splits (const CudaDecodeAttention &p, int head)
+join_splits (OneShared &s, const CudaDecodeAttention &p, int head)
 {
   size_t size = p.cache.head_pad + 2;
   const float *parts = p.partials + head * p.n_splits * size;
+  __syncthreads (); /* the head before is done */
+  if (threadIdx.x < (unsigned)p.n_splits) {
+    s.max[threadIdx.x] = __ldcg (parts + threadIdx.x * size);
+    s.sum[threadIdx.x] = __ldcg (parts + threadIdx.x * size + 1);
+  }
+  __syncthreads ();
   float max = -INFINITY, sum = 0.f;
   for (int i = 0; i < p.n_splits; i++)
-    max = fmaxf (max, __ldcg (parts + i * size));
+    max = fmaxf (max, s.max[i]);
   for (int i = 0; i < p.n_splits; i++)
-    sum += __ldcg (parts + i * size + 1) * expf (__ldcg (parts + i * size) - max);
+    sum += s.sum[i] * expf (s.max[i] - max);
   for (int d = threadIdx.x; d < p.head_dim; d += KEYS) {
     float out = 0.f;
+#pragma unroll 8
     for (int i = 0; i < p.n_splits; i++)
-      out += __ldcg (parts + i * size + 2 + d) * expf (__ldcg (parts + i * size) - max);
+      out += __ldcg (parts + i * size + 2 + d) * expf (s.max[i] - max);
     p.planes[cuda_plane (head * p.head_dim + d, p.planes_vector, p.planes_stride)] = out / sum;
   }
 }
 
-struct OneShared {
-  PlainShared plain;
-  unsigned arrived;
+/* Part PART of N_PARTS of the keys that a row at POSITION sees. */
+struct Split {
+  size_t begin, end, n_keys;
+
+  __device__
+  Split (int position, int part, int n_parts) : n_keys ((size_t)position + 1)
+  {
+    size_t each = divide_up (n_keys, n_parts);
+    begin = part * each < n_keys ? part * each : n_keys;
+    end = begin + each < n_keys ? begin + each : n_keys;
+  }
 };
+
+/* Fetches a part's keys and values into L2, all but what the kernel before is still writing. */
+template <typename KV>
+static __device__ void
+prefetch_split (const CudaCache &cache, int kv_head, const Split &split)
+{
+  enum { LINE = 128 / sizeof (KV) };
+  size_t row = kv_head * cache.context, first = (row + split.begin) * cache.head_pad;
+  for (size_t i = first + threadIdx.x * LINE; i < (row + split.end) * cache.head_pad;
+       i += KEYS * LINE) {
+    prefetch_to_l2 ((const KV *)cache.keys + i);
+    prefetch_to_l2 ((const KV *)cache.values + i);
+  }
+}
 
 template <typename KV>
 static __global__ void
 one_kernel (CudaDecodeAttention p)
 {
-  let_next_start ();
-  wait_for_previous ();
   SHARED (OneShared, shared);
+  let_next_start ();
   int group = p.n_heads / p.n_kv_heads, tuples = (group + QUERIES - 1) / QUERIES;
   int kv_head = blockIdx.y / tuples, first = kv_head * group + blockIdx.y % tuples * QUERIES;
   int n = (kv_head + 1) * group - first;
   if (n > QUERIES)
     n = QUERIES;
-  size_t n_keys = *p.position + 1;
-  size_t part = (n_keys + p.n_splits - 1) / p.n_splits;
-  size_t begin = blockIdx.x * part < n_keys ? blockIdx.x * part : n_keys;
-  size_t end = begin + part < n_keys ? begin + part : n_keys;
+  /* The position may be about to change: it is good enough to fetch by, and must not stay in L1. */
+  prefetch_split<KV> (p.cache, kv_head, Split (__ldcg (p.position), blockIdx.x, p.n_splits));
+  wait_for_previous ();
+  Split split (*p.position, blockIdx.x, p.n_splits);
   Plain<KV> plain (shared.plain, p.cache, kv_head);
   for (int i = 0; i < n; i++)
-    plain.add (p.q + (first + i) * p.head_dim, p.head_dim, p.scale, n_keys);
-  plain.run (begin, end);
+    plain.add (p.q + (first + i) * p.head_dim, p.head_dim, p.scale, split.n_keys);
+  plain.run (split.begin, split.end);
 
   size_t size = p.cache.head_pad + 2;
 #pragma unroll
@@ -300,7 +366,7 @@ one_kernel (CudaDecodeAttention p)
     return;
   __threadfence ();
   for (int i = 0; i < n; i++)
-    join_splits (p, first + i);
+    join_splits (shared, p, first + i);
   if (threadIdx.x == 0)
     p.arrivals[first] = 0;
 }

@@ -309,6 +309,8 @@ void cuda_head (CudaQueue *queue, const CudaHead *head, int processors);
 
 /* Attention of one row, split over its keys: each part's sums, joined by the part that ends last,
  * in the parts' order. */
+#define CUDA_MAX_SPLITS 64
+
 typedef struct {
   const float *q; /* [n_heads, head_dim] */
   int n_heads;
@@ -317,7 +319,7 @@ typedef struct {
   float scale;
   const int32_t *position; /* keys 0 .. *position */
   CudaCache cache;
-  int n_splits;
+  int n_splits;       /* at most CUDA_MAX_SPLITS */
   float *partials;    /* [n_heads, n_splits, head_pad + 2] */
   unsigned *arrivals; /* [n_heads], zero before and after */
   float *planes;      /* [n_heads * head_dim], of the next matrix */

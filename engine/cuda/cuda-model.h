@@ -138,7 +138,8 @@ typedef struct {
   CudaRows rows;
   int32_t *ids; /* [CUDA_CHUNK] */
   CudaGraph *graphs[CUDA_N_GRAPHS];
-  gboolean no_graphs; /* the driver refuses them */
+  gboolean stepped[CUDA_N_GRAPHS]; /* once without a graph */
+  gboolean no_graphs;              /* the driver refuses them */
 
   /* The host's, which the GPU reads and writes. */
   float *host_pixels; /* [3, S, S] */

@@ -86,9 +86,15 @@ struct WeightsQ4 {
     const uint32_t words[4] = {raw.x, raw.y, raw.z, raw.w};
     float sums[2] = {0.f, 0.f}, xs[2] = {0.f, 0.f};
 #pragma unroll
-    for (int i = 0; i < N; i++) {
-      sums[i / 16] += (float)(words[i % 16 / 4] >> (i % 4 * 8 + i / 16 * 4) & 15) * x[i];
-      xs[i / 16] += x[i];
+    for (int i = 0; i < 4; i++) {
+      /* A byte is converted in one step, four nibbles are made bytes in one or two. */
+      const uint32_t nibbles[2] = {words[i] & 0x0f0f0f0f, words[i] >> 4 & 0x0f0f0f0f};
+#pragma unroll
+      for (int j = 0; j < 8; j++) {
+        int half = j / 4, at = half * 16 + i * 4 + j % 4;
+        sums[half] += (float)(uint8_t)(nibbles[half] >> j % 4 * 8) * x[at];
+        xs[half] += x[at];
+      }
     }
     float sum = 0.f;
 #pragma unroll
@@ -111,7 +117,7 @@ struct Shared {
 
 /* norm (x) in planes; what pads it is zero. */
 template <typename W>
-static __device__ void
+static __device__ const float *
 fill_normed (Shared &s, const float *x, const float *weight, const float *bias, float eps, size_t n,
              size_t stride)
 {
@@ -126,6 +132,7 @@ fill_normed (Shared &s, const float *x, const float *weight, const float *bias, 
     s.planes[cuda_plane (i, W::N, stride)] =
         i < n ? (x[i] - mean) * scale * weight[i] + bias[i] : 0.f;
   __syncthreads ();
+  return s.planes;
 }
 
 /* ---- Tasks ----------------------------------------------------------------------------------- */
@@ -157,6 +164,15 @@ prefetch_rows (const CudaMatrix &m, const size_t (&rows)[ROWS], const Place &pla
     for (int r = 0; r < ROWS; r++)
       for (size_t v = place.first; v < vectors && v < 2 * place.step; v += place.step)
         prefetch_to_l2 ((const uint4 *)m.data + rows[r] * vectors + v);
+}
+
+/* A vector that every block reads, or NULL: some threads of the grid fetch a line of it each. */
+static __device__ __forceinline__ void
+prefetch_vector (const float *v, size_t n)
+{
+  size_t at = ((size_t)blockIdx.x * THREADS + threadIdx.x) * 32; /* 128 bytes */
+  if (v != nullptr && at < n)
+    prefetch_to_l2 (v + at);
 }
 
 /* This lane's part of the rows' products with the PLANES. */
@@ -244,6 +260,26 @@ template <typename P> struct Launch {
   unsigned split; /* warps of a task: 1, 2, 4 or 8 */
 };
 
+/* OP says what the rows are multiplied with, which rows are a task's, and where products go. */
+template <typename Op, typename W>
+static __global__ void __launch_bounds__ (THREADS, BLOCKS)
+tasks_kernel (Launch<typename Op::Params> params)
+{
+  SHARED (Shared, shared);
+  Place place (params.split);
+  Op op (params.p);
+  let_next_start ();
+  size_t task = (size_t)blockIdx.x * place.groups + place.group, rows[ROWS];
+  if (task < params.n_tasks) {
+    op.get_rows (task, rows);
+    prefetch_rows<W> (params.p.matrix, rows, place);
+  }
+  op.prefetch ();
+  wait_for_previous ();
+  const float *planes = op.template get_planes<W> (shared);
+  run_tasks<W> (shared, op, (const float4 *)planes, place, params.n_tasks);
+}
+
 /* So many warps to a task that the last turn leaves few idle, as long as each has work. */
 static unsigned
 choose_split (size_t n_tasks, size_t vectors, int processors)
@@ -261,40 +297,48 @@ choose_split (size_t n_tasks, size_t vectors, int processors)
   return best;
 }
 
-template <typename P>
+/* PLANES: floats of shared memory that the op's input takes. */
+template <typename Op, typename W>
+static void
+launch_rows (CudaQueue *queue,
+             const typename Op::Params &p,
+             size_t n_tasks,
+             size_t planes,
+             int processors)
+{
+  Launch<typename Op::Params> params = {
+      p, n_tasks, choose_split (n_tasks, p.matrix.stride / W::N, processors)};
+  size_t blocks = divide_up (n_tasks, WARPS / params.split), most = (size_t)processors * BLOCKS;
+  launch (queue, tasks_kernel<Op, W>, dim3 ((unsigned)(blocks < most ? blocks : most)), THREADS,
+          sizeof (Shared) + planes * sizeof (float), params);
+}
+
+template <typename Op>
 static void
 launch_tasks (CudaQueue *queue,
-              void (*kernel) (Launch<P>),
-              const P &p,
+              const typename Op::Params &p,
               size_t n_tasks,
               size_t planes,
               int processors)
 {
-  size_t vectors = p.matrix.stride / cuda_vector (p.matrix.type);
-  Launch<P> params = {p, n_tasks, choose_split (n_tasks, vectors, processors)};
-  size_t blocks = divide_up (n_tasks, WARPS / params.split), most = (size_t)processors * BLOCKS;
-  launch (queue, kernel, dim3 ((unsigned)(blocks < most ? blocks : most)), THREADS,
-          sizeof (Shared) + planes * sizeof (float), params);
-}
-
-#define LAUNCH_WEIGHTS(kernel, p, n_tasks, planes)                                                 \
-  switch ((p)->matrix.type) {                                                                      \
-  case CUDA_WEIGHTS_F32:                                                                           \
-    launch_tasks (queue, kernel<WeightsF32>, *(p), n_tasks, planes, processors);                   \
-    break;                                                                                         \
-  case CUDA_WEIGHTS_F16:                                                                           \
-    launch_tasks (queue, kernel<Weights16<F16>>, *(p), n_tasks, planes, processors);               \
-    break;                                                                                         \
-  case CUDA_WEIGHTS_BF16:                                                                          \
-    launch_tasks (queue, kernel<Weights16<BF16>>, *(p), n_tasks, planes, processors);              \
-    break;                                                                                         \
-  case CUDA_WEIGHTS_Q8:                                                                            \
-    launch_tasks (queue, kernel<WeightsQ8>, *(p), n_tasks, planes, processors);                    \
-    break;                                                                                         \
-  case CUDA_WEIGHTS_Q4:                                                                            \
-    launch_tasks (queue, kernel<WeightsQ4>, *(p), n_tasks, planes, processors);                    \
-    break;                                                                                         \
+  switch (p.matrix.type) {
+  case CUDA_WEIGHTS_F32:
+    launch_rows<Op, WeightsF32> (queue, p, n_tasks, planes, processors);
+    break;
+  case CUDA_WEIGHTS_F16:
+    launch_rows<Op, Weights16<F16>> (queue, p, n_tasks, planes, processors);
+    break;
+  case CUDA_WEIGHTS_BF16:
+    launch_rows<Op, Weights16<BF16>> (queue, p, n_tasks, planes, processors);
+    break;
+  case CUDA_WEIGHTS_Q8:
+    launch_rows<Op, WeightsQ8> (queue, p, n_tasks, planes, processors);
+    break;
+  case CUDA_WEIGHTS_Q4:
+    launch_rows<Op, WeightsQ4> (queue, p, n_tasks, planes, processors);
+    break;
   }
+}
 
 /* ---- [q, k, v, fc1] -------------------------------------------------------------------------- */
 
@@ -322,6 +366,7 @@ lay_out_pairs (const CudaProject &p)
 }
 
 struct Project {
+  typedef CudaProject Params;
   const CudaProject &p;
   Pairs pairs;
   size_t f_row; /* fc1's first */
@@ -331,6 +376,21 @@ struct Project {
       : p (p_), pairs (lay_out_pairs (p_)),
         f_row ((size_t)(p_.n_heads + 2 * p_.n_kv_heads) * p_.head_dim)
   {
+  }
+
+  __device__ __forceinline__ void
+  prefetch (void) const
+  {
+    prefetch_vector (p.weight, p.n);
+    prefetch_vector (p.bias, p.n);
+    prefetch_vector (p.matrix_bias, p.matrix.n_out);
+  }
+
+  template <typename W>
+  __device__ __forceinline__ const float *
+  get_planes (Shared &s) const
+  {
+    return fill_normed<W> (s, p.x, p.weight, p.bias, p.eps, p.n, p.matrix.stride);
   }
 
   /* A task's rows; the second is the first again where it has one. Returns the first's head (of q,
@@ -343,8 +403,9 @@ struct Project {
       rows[1] = rows[0] + 1 < p.matrix.n_out ? rows[0] + 1 : rows[0];
       return -1;
     }
-    int half = task < pairs.k ? p.half : 0, per_head = (int)count_pairs (p.head_dim, half);
-    size_t in_section = task < pairs.k ? task : task - pairs.k;
+    int half = task < pairs.k ? p.half : 0;
+    unsigned per_head = (unsigned)count_pairs (p.head_dim, half);
+    unsigned in_section = (unsigned)(task < pairs.k ? task : task - pairs.k);
     int head = (int)(in_section / per_head), pair = (int)(in_section % per_head);
     int a = pair < half ? pair : half + pair, b = pair < half ? pair + half : a + 1;
     if (pair >= half) {
@@ -409,36 +470,18 @@ struct Project {
   }
 };
 
-template <typename W>
-static __global__ void __launch_bounds__ (THREADS, BLOCKS)
-project_kernel (Launch<CudaProject> params)
-{
-  const CudaProject &p = params.p;
-  SHARED (Shared, shared);
-  Place place (params.split);
-  Project op (p);
-  let_next_start ();
-  size_t task = (size_t)blockIdx.x * place.groups + place.group, rows[ROWS];
-  if (task < params.n_tasks) {
-    op.get_rows (task, rows);
-    prefetch_rows<W> (p.matrix, rows, place);
-  }
-  wait_for_previous ();
-  fill_normed<W> (shared, p.x, p.weight, p.bias, p.eps, p.n, p.matrix.stride);
-  run_tasks<W> (shared, op, (const float4 *)shared.planes, place, params.n_tasks);
-}
-
 void
 cuda_project (CudaQueue *queue, const CudaProject *project, int processors)
 {
   Pairs pairs = lay_out_pairs (*project);
-  LAUNCH_WEIGHTS (project_kernel, project, pairs.all, project->matrix.stride);
+  launch_tasks<Project> (queue, *project, pairs.all, project->matrix.stride, processors);
 }
 
 /* ---- Neighbouring rows ----------------------------------------------------------------------- */
 
 /* Tasks of two neighbouring rows; the second is the first again where it has one. */
 template <typename P> struct Neighbours {
+  typedef P Params;
   const P &p;
 
   __device__
@@ -459,6 +502,19 @@ template <typename P> struct Neighbours {
 struct Reduce : Neighbours<CudaReduce> {
   using Neighbours<CudaReduce>::Neighbours;
 
+  __device__ __forceinline__ void
+  prefetch (void) const
+  {
+    prefetch_vector (p.bias, p.matrix.n_out);
+  }
+
+  template <typename W>
+  __device__ __forceinline__ const float *
+  get_planes (Shared &s) const
+  {
+    return p.planes;
+  }
+
   __device__ void
   store (size_t task, const float (&sums)[ROWS]) const
   {
@@ -469,33 +525,31 @@ struct Reduce : Neighbours<CudaReduce> {
   }
 };
 
-template <typename W>
-static __global__ void __launch_bounds__ (THREADS, BLOCKS)
-reduce_kernel (Launch<CudaReduce> params)
-{
-  SHARED (Shared, shared);
-  Place place (params.split);
-  Reduce op (params.p);
-  let_next_start ();
-  size_t task = (size_t)blockIdx.x * place.groups + place.group, rows[ROWS];
-  if (task < params.n_tasks) {
-    op.get_rows (task, rows);
-    prefetch_rows<W> (params.p.matrix, rows, place);
-  }
-  wait_for_previous ();
-  run_tasks<W> (shared, op, (const float4 *)params.p.planes, place, params.n_tasks);
-}
-
 void
 cuda_reduce (CudaQueue *queue, const CudaReduce *reduce, int processors)
 {
-  LAUNCH_WEIGHTS (reduce_kernel, reduce, divide_up (reduce->matrix.n_out, ROWS), 0);
+  launch_tasks<Reduce> (queue, *reduce, divide_up (reduce->matrix.n_out, ROWS), 0, processors);
 }
 
 /* ---- Head ------------------------------------------------------------------------------------ */
 
 struct Head : Neighbours<CudaHead> {
   using Neighbours<CudaHead>::Neighbours;
+
+  __device__ __forceinline__ void
+  prefetch (void) const
+  {
+    prefetch_vector (p.weight, p.n);
+    prefetch_vector (p.bias, p.n);
+    prefetch_vector (p.matrix_bias, p.matrix.n_out);
+  }
+
+  template <typename W>
+  __device__ __forceinline__ const float *
+  get_planes (Shared &s) const
+  {
+    return fill_normed<W> (s, p.x, p.weight, p.bias, p.eps, p.n, p.matrix.stride);
+  }
 
   __device__ void
   store (size_t task, const float (&sums)[ROWS]) const
@@ -507,66 +561,54 @@ struct Head : Neighbours<CudaHead> {
   }
 };
 
-template <typename W>
-static __global__ void __launch_bounds__ (THREADS, BLOCKS)
-head_kernel (Launch<CudaHead> params)
-{
-  const CudaHead &p = params.p;
-  SHARED (Shared, shared);
-  Place place (params.split);
-  Head op (p);
-  let_next_start ();
-  size_t task = (size_t)blockIdx.x * place.groups + place.group, rows[ROWS];
-  if (task < params.n_tasks) {
-    op.get_rows (task, rows);
-    prefetch_rows<W> (p.matrix, rows, place);
-  }
-  wait_for_previous ();
-  fill_normed<W> (shared, p.x, p.weight, p.bias, p.eps, p.n, p.matrix.stride);
-  run_tasks<W> (shared, op, (const float4 *)shared.planes, place, params.n_tasks);
-}
-
 void
 cuda_head (CudaQueue *queue, const CudaHead *head, int processors)
 {
-  LAUNCH_WEIGHTS (head_kernel, head, divide_up (head->matrix.n_out, ROWS), head->matrix.stride);
+  launch_tasks<Head> (queue, *head, divide_up (head->matrix.n_out, ROWS), head->matrix.stride,
+                      processors);
 }
 
 /* ---- Prefill's weights ----------------------------------------------------------------------- */
 
-/* A thread for each group. */
+/* Eight weights a thread, so that a warp writes neighbouring memory. */
 static __global__ void
 dequantize_kernel (CudaDequantize p)
 {
   let_next_start ();
   wait_for_previous ();
-  size_t groups = p.matrix.stride / CUDA_GROUP;
+  size_t eighths = p.matrix.stride / 8;
   size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x;
-  if (i >= p.rows * groups)
+  if (i >= p.rows * eighths)
     return;
-  size_t row = i / groups, group = i % groups;
-  uint16_t record = p.matrix.records[(p.first + row) * groups + group];
-  uint16_t *to = p.to + row * p.to_stride + group * CUDA_GROUP;
+  size_t row = p.first + i / eighths, column = i % eighths * 8, group = column / CUDA_GROUP;
   bool q8 = p.matrix.type == CUDA_WEIGHTS_Q8;
-  size_t row_bytes = q8 ? p.matrix.stride : p.matrix.stride / 2;
-  const uint4 *from = (const uint4 *)((const uint8_t *)p.matrix.data + (p.first + row) * row_bytes) +
-                      (q8 ? group : group / 2) * 2;
+  const uint8_t *from = (const uint8_t *)p.matrix.data;
+  from += q8 ? row * p.matrix.stride + column
+             : row * (p.matrix.stride / 2) + group / 2 * CUDA_GROUP + column % CUDA_GROUP;
+  uint16_t record = p.matrix.records[row * (p.matrix.stride / CUDA_GROUP) + group];
   float scale = f16_to_float (q8 ? record : (uint16_t)(record >> 1 & 0x7fc0)) * QUANT_FACTOR;
-  uint4 raw[2] = {from[0], from[1]};
+  const uint32_t *words = (const uint32_t *)from;
+  uint32_t halves[4];
 #pragma unroll
-  for (int j = 0; j < CUDA_GROUP; j++) {
-    const uint4 &half = raw[j / 16];
-    const uint32_t words[4] = {half.x, half.y, half.z, half.w};
-    uint32_t byte = words[j % 16 / 4] >> j % 4 * 8;
-    int q = q8 ? (int8_t)byte : 8 * (int)(byte >> group % 2 * 4 & 15) - (record & 0x7f);
-    to[j] = f16_from_float (scale * q);
+  for (int j = 0; j < 4; j++) {
+    uint32_t pair = words[j / 2] >> j % 2 * 16; /* two bytes */
+    float w[2];
+#pragma unroll
+    for (int k = 0; k < 2; k++) {
+      uint32_t byte = pair >> k * 8;
+      int q = q8 ? (int8_t)byte : 8 * (int)(byte >> group % 2 * 4 & 15) - (record & 0x7f);
+      w[k] = scale * q;
+    }
+    halves[j] = f16_from_float (w[0]) | (uint32_t)f16_from_float (w[1]) << 16;
   }
+  *(uint4 *)(p.to + i / eighths * p.to_stride + column) =
+      uint4{halves[0], halves[1], halves[2], halves[3]};
 }
 
 void
 cuda_dequantize (CudaQueue *queue, const CudaDequantize *dequantize)
 {
-  size_t groups = dequantize->rows * (dequantize->matrix.stride / CUDA_GROUP);
-  launch (queue, dequantize_kernel, dim3 ((unsigned)divide_up (groups, THREADS)), THREADS, 0,
+  size_t threads = dequantize->rows * (dequantize->matrix.stride / 8);
+  launch (queue, dequantize_kernel, dim3 ((unsigned)divide_up (threads, THREADS)), THREADS, 0,
           *dequantize);
 }

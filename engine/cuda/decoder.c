@@ -111,22 +111,26 @@ finish_projections (CudaSession *session, int index, float *qkv, CudaPosition po
   cuda_rotate (&session->queue, &rotate);
 }
 
+/* Of rows FIRST to M. */
 static void
-attend (CudaSession *session, int index, size_t position, size_t m)
+attend (CudaSession *session, int index, size_t position, size_t first, size_t m)
 {
   const CudaModel *model = session->model;
   const AllavaConfig *config = model->config;
+  const CudaRows *s = &session->rows;
+  size_t qkv = cuda_q_width (model) + 2 * cuda_k_width (model);
+  size_t stride = model->layers[0].out.stride;
   const CudaAttention attention = {
-      .q = session->rows.qkv,
-      .q_stride = cuda_q_width (model) + 2 * cuda_k_width (model),
-      .out = session->rows.acts,
-      .out_stride = model->layers[0].out.stride,
+      .q = s->qkv + first * qkv,
+      .q_stride = qkv,
+      .out = (char *)s->acts + first * stride * cuda_type_size (model->format.type),
+      .out_stride = stride,
       .out_type = model->format.type,
-      .rows = m,
+      .rows = m - first,
       .n_heads = config->n_heads,
       .n_kv_heads = config->n_kv_heads,
       .head_dim = config->head_dim,
-      .position = position,
+      .position = position + first,
       .n_keys = position + m,
       .causal = TRUE,
       .scale = 1.0f / sqrtf (config->head_dim),
@@ -135,14 +139,16 @@ attend (CudaSession *session, int index, size_t position, size_t m)
   cuda_attend (&session->queue, &attention);
 }
 
+/* All rows' keys and values, but what comes after them of rows FIRST to M alone. */
 static void
-run_layer (CudaSession *session, int index, size_t position, size_t m)
+run_layer (CudaSession *session, int index, size_t position, size_t first, size_t m)
 {
   const CudaModel *model = session->model;
   const CudaDecoderLayer *layer = &model->layers[index];
   CudaRows *s = &session->rows;
-  size_t qkv = cuda_q_width (model) + 2 * cuda_k_width (model);
+  size_t qkv = cuda_q_width (model) + 2 * cuda_k_width (model), h = model->config->hidden_size;
   size_t value = cuda_type_size (model->format.type);
+  char *acts = (char *)s->acts + first * layer->out.stride * value;
 
   norm_rows (session, &layer->input_layernorm, m);
   const CudaProduct to_qkv = {
@@ -156,26 +162,26 @@ run_layer (CudaSession *session, int index, size_t position, size_t m)
   };
   multiply (session, &layer->in, 0, to_qkv);
   const CudaProduct to_mlp = {
-      .x = s->normed,
+      .x = (char *)s->normed + first * layer->in.stride * value,
       .bias = layer->fc1_bias,
       .y_type = model->format.type,
-      .y = (char *)s->acts + model->out_split * value,
+      .y = acts + model->out_split * value,
       .y_stride = layer->out.stride,
-      .m = m,
+      .m = m - first,
       .n = model->config->intermediate_size,
       .gelu = cuda_gelu (model->config->activation),
   };
   multiply (session, &layer->in, qkv, to_mlp);
   finish_projections (session, index, s->qkv, (CudaPosition){.first = position}, m);
-  attend (session, index, position, m);
+  attend (session, index, position, first, m);
   const CudaProduct to_x = {
-      .x = s->acts,
+      .x = acts,
       .bias = layer->out_bias,
       .y_type = CUDA_TYPE_F32,
-      .y = s->x,
-      .y_stride = model->config->hidden_size,
-      .m = m,
-      .n = model->config->hidden_size,
+      .y = s->x + first * h,
+      .y_stride = h,
+      .m = m - first,
+      .n = h,
       .accumulate = TRUE,
   };
   multiply (session, &layer->out, 0, to_x);
@@ -248,12 +254,14 @@ run_layers (CudaSession *session,
             GCancellable *cancellable,
             GError **error)
 {
+  int last = session->model->config->n_layers - 1;
   if (!show_rows (session, trace, 0, m, error))
     return FALSE;
-  for (int i = 0; i < session->model->config->n_layers; i++) {
+  for (int i = 0; i <= last; i++) {
     if (g_cancellable_set_error_if_cancelled (cancellable, error))
       return FALSE;
-    run_layer (session, i, position, m);
+    /* Of the last layer's, only the last row is looked at, unless all are shown. */
+    run_layer (session, i, position, i == last && trace == NULL ? m - 1 : 0, m);
     if (!show_rows (session, trace, i + 1, m, error))
       return FALSE;
   }

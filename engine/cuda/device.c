@@ -14,8 +14,10 @@
 /* cuBLASLt's own failures, among cudaError_t's numbers. */
 #define CUBLAS_FAILED 100000
 
+/* What cuBLASLt chooses by. */
 typedef struct {
   size_t m, n, k, x_stride, w_stride, y_stride;
+  uint32_t x_alignment, w_alignment, y_alignment;
   int type, y_type, epilogue, accumulate;
 } Shape;
 
@@ -283,8 +285,8 @@ cuda_queue_check (CudaQueue *queue, GError **error)
 gboolean
 cuda_queue_wait (CudaQueue *queue, GError **error)
 {
-  if (queue->status == cudaSuccess)
-    note (queue, cudaStreamSynchronize (queue->stream));
+  /* Also after a failure, since what is on its way may use memory that is freed next. */
+  note (queue, cudaStreamSynchronize (queue->stream));
   return cuda_queue_check (queue, error);
 }
 
@@ -397,7 +399,7 @@ describe (const CudaProduct *p, cublasLtEpilogue_t epilogue, Description *d)
   cublasLtMatrixLayoutInit (&d->y, data_type (p->y_type), p->n, p->m, p->y_stride);
 }
 
-/* How far an address that some row of the shape begins at may be trusted to be aligned. */
+/* What an address that some row begins at is a multiple of, as far as it matters. */
 static uint32_t
 alignment (const void *data, size_t row_bytes)
 {
@@ -405,32 +407,40 @@ alignment (const void *data, size_t row_bytes)
   return (uint32_t)(bits & -bits);
 }
 
+static void
+fill_shape (Shape *shape, const CudaProduct *p, cublasLtEpilogue_t epilogue)
+{
+  size_t value = cuda_type_size (p->type), y_value = cuda_type_size (p->y_type);
+  memset (shape, 0, sizeof *shape); /* it is hashed as bytes */
+  shape->m = p->m, shape->n = p->n, shape->k = p->k;
+  shape->x_stride = p->x_stride, shape->w_stride = p->w_stride, shape->y_stride = p->y_stride;
+  shape->x_alignment = alignment (p->x, p->x_stride * value);
+  shape->w_alignment = alignment (p->w, p->w_stride * value);
+  shape->y_alignment = alignment (p->y, p->y_stride * y_value);
+  shape->type = p->type, shape->y_type = p->y_type;
+  shape->epilogue = epilogue, shape->accumulate = p->accumulate;
+}
+
 static gboolean
-find_algorithm (CudaDevice *device,
-                const CudaProduct *p,
-                Description *d,
-                cublasLtMatmulAlgo_t *algo)
+find_algorithm (CudaDevice *device, const Shape *shape, Description *d, cublasLtMatmulAlgo_t *algo)
 {
   const size_t workspace = WORKSPACE;
   /* Adding up in place would depend on the order in which blocks end. */
   const uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_MASK & ~CUBLASLT_REDUCTION_SCHEME_INPLACE;
-  const uint32_t w = alignment (p->w, p->w_stride * cuda_type_size (p->type)),
-                 x = alignment (p->x, p->x_stride * cuda_type_size (p->type)),
-                 y = alignment (p->y, p->y_stride * cuda_type_size (p->y_type));
   cublasLtMatmulPreferenceOpaque_t preference;
   cublasLtMatmulPreferenceInit (&preference);
   cublasLtMatmulPreferenceSetAttribute (&preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
                                         &workspace, sizeof workspace);
   cublasLtMatmulPreferenceSetAttribute (&preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
                                         &reductions, sizeof reductions);
-  cublasLtMatmulPreferenceSetAttribute (&preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, &w,
-                                        sizeof w);
-  cublasLtMatmulPreferenceSetAttribute (&preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, &x,
-                                        sizeof x);
-  cublasLtMatmulPreferenceSetAttribute (&preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, &y,
-                                        sizeof y);
-  cublasLtMatmulPreferenceSetAttribute (&preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, &y,
-                                        sizeof y);
+  cublasLtMatmulPreferenceSetAttribute (&preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES,
+                                        &shape->w_alignment, sizeof shape->w_alignment);
+  cublasLtMatmulPreferenceSetAttribute (&preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+                                        &shape->x_alignment, sizeof shape->x_alignment);
+  cublasLtMatmulPreferenceSetAttribute (&preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES,
+                                        &shape->y_alignment, sizeof shape->y_alignment);
+  cublasLtMatmulPreferenceSetAttribute (&preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES,
+                                        &shape->y_alignment, sizeof shape->y_alignment);
   cublasLtMatmulHeuristicResult_t result;
   int n = 0;
   if (cublasLtMatmulAlgoGetHeuristic (device->blas, &d->op, &d->w, &d->x, &d->y, &d->y, &preference,
@@ -450,17 +460,13 @@ get_algorithm (CudaDevice *device,
                cublasLtMatmulAlgo_t *algo)
 {
   Shape shape;
-  memset (&shape, 0, sizeof shape); /* it is hashed as bytes */
-  shape.m = p->m, shape.n = p->n, shape.k = p->k;
-  shape.x_stride = p->x_stride, shape.w_stride = p->w_stride, shape.y_stride = p->y_stride;
-  shape.type = p->type, shape.y_type = p->y_type;
-  shape.epilogue = epilogue, shape.accumulate = p->accumulate;
+  fill_shape (&shape, p, epilogue);
   g_mutex_lock (&device->mutex);
   Plan *plan = g_hash_table_lookup (device->plans, &shape);
   if (plan == NULL) {
     plan = g_new0 (Plan, 1);
     plan->shape = shape;
-    plan->found = find_algorithm (device, p, d, &plan->algo);
+    plan->found = find_algorithm (device, &shape, d, &plan->algo);
     g_hash_table_insert (device->plans, &plan->shape, plan);
   }
   gboolean found = plan->found;

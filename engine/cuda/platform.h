@@ -229,22 +229,15 @@ unpack (uint4 raw, float (&x)[8])
   }
 }
 
-/* How many T are 16 bytes, and those at P, which is aligned to them. */
+/* How many T are 16 bytes, and those of RAW. */
 template <typename T> struct Vector {
   static const int N = 16 / sizeof (T);
-  static __device__ __forceinline__ void load (const T *p, float (&x)[N])
-  {
-    uint4 raw = *(const uint4 *)p;
-    unpack<T> (raw, x);
-  }
+  static __device__ __forceinline__ void unpack (uint4 raw, float (&x)[N]) { ::unpack<T> (raw, x); }
 };
 
 template <> struct Vector<float> {
   static const int N = 4;
-  static __device__ __forceinline__ void load (const float *p, float (&x)[N])
-  {
-    unpack (*(const uint4 *)p, x);
-  }
+  static __device__ __forceinline__ void unpack (uint4 raw, float (&x)[N]) { ::unpack (raw, x); }
 };
 
 /* ---- Activations ----------------------------------------------------------------------------- */

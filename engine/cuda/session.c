@@ -13,7 +13,7 @@ count_splits (const CudaModel *model)
   /* Where a model is only measured, there is no device yet. */
   int processors = model->device != NULL ? cuda_device_get_info (model->device)->processors : 128;
   int wanted = 2 * processors / tuples;
-  return CLAMP (wanted, 1, MAX (1, MIN (config->context_length / 128, 64)));
+  return CLAMP (wanted, 1, MAX (1, MIN (config->context_length / 128, CUDA_MAX_SPLITS)));
 }
 
 static void

@@ -42,7 +42,8 @@ template <typename From>
 static void
 convert_from (CudaQueue *queue, const CudaConvert *p)
 {
-  dim3 grid ((unsigned)(divide_up (p->rows * p->n, 4 * THREADS) & 0xfffff));
+  size_t blocks = divide_up (p->rows * p->n, 4 * THREADS), most = 1 << 20;
+  dim3 grid ((unsigned)(blocks < most ? blocks : most));
   FOR_TYPE (p->to_type, launch (queue, convert_kernel<From, T>, grid, THREADS, 0, *p));
 }
 
@@ -118,27 +119,34 @@ cuda_embed (CudaQueue *queue, const CudaEmbed *embed)
 
 /* ---- Norms and activations ------------------------------------------------------------------- */
 
-/* A warp for each row, so that heads of a few dozen values keep a block busy too. */
-template <typename T>
+struct NormShared {
+  float reduced[2][THREADS / WARP];
+};
+
+/* TEAM threads for each row: a block, or a warp, so that heads of a few dozen values keep a block
+ * busy too. */
+template <typename T, unsigned TEAM>
 static __global__ void
 norm_kernel (CudaNorm p)
 {
   let_next_start ();
   wait_for_previous ();
-  size_t row = (size_t)blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP;
-  unsigned lane = threadIdx.x % WARP;
+  SHARED (NormShared, shared);
+  size_t row = (size_t)blockIdx.x * (THREADS / TEAM) + threadIdx.x / TEAM;
+  unsigned member = threadIdx.x % TEAM;
   if (row >= p.rows)
     return;
   const float *x = p.x + row / p.per * p.x_stride + row % p.per * p.n;
   T *y = (T *)p.y + row / p.per * p.y_stride + row % p.per * p.n;
   float sum = 0.f, squares = 0.f;
-  for (size_t i = lane; i < p.n; i += WARP)
+  for (size_t i = member; i < p.n; i += TEAM)
     sum += x[i];
-  float mean = warp_sum (sum) / p.n;
-  for (size_t i = lane; i < p.n; i += WARP)
+  float mean = (TEAM == WARP ? warp_sum (sum) : block_sum (sum, shared.reduced[0])) / p.n;
+  for (size_t i = member; i < p.n; i += TEAM)
     squares += (x[i] - mean) * (x[i] - mean);
-  float scale = 1.f / sqrtf (warp_sum (squares) / p.n + p.eps);
-  for (size_t i = lane; i < p.n; i += WARP)
+  squares = TEAM == WARP ? warp_sum (squares) : block_sum (squares, shared.reduced[1]);
+  float scale = 1.f / sqrtf (squares / p.n + p.eps);
+  for (size_t i = member; i < p.n; i += TEAM)
     y[i] = from_float<T> ((x[i] - mean) * scale * p.weight[i] +
                           (p.bias != nullptr ? p.bias[i] : 0.f));
 }
@@ -146,8 +154,10 @@ norm_kernel (CudaNorm p)
 void
 cuda_norm (CudaQueue *queue, const CudaNorm *norm)
 {
-  dim3 grid ((unsigned)divide_up (norm->rows, 4));
-  FOR_TYPE (norm->y_type, launch (queue, norm_kernel<T>, grid, 4 * WARP, 0, *norm));
+  bool narrow = norm->n <= 8 * WARP;
+  dim3 grid ((unsigned)divide_up (norm->rows, narrow ? THREADS / WARP : 1));
+  FOR_TYPE (norm->y_type, launch (queue, narrow ? norm_kernel<T, WARP> : norm_kernel<T, THREADS>,
+                                  grid, THREADS, sizeof (NormShared), *norm));
 }
 
 template <typename T>

@@ -1,5 +1,6 @@
 #include "upload.h"
 
+#include "kernels.h"
 #include "quant.h"
 
 #include <math.h>
@@ -206,6 +207,7 @@ cuda_upload_rows (CudaUpload *upload,
 typedef struct {
   const AllavaParam *param;
   AllavaDtype dtype;
+  AllavaQuantizeRowFunc quantize_row;
   size_t first; /* of the file's rows */
   size_t rows;
   size_t n;          /* columns */
@@ -237,7 +239,7 @@ quantize_row (const Quantizing *q, size_t row, float *scratch)
   if (q->param->records == NULL ||
       (quantized_as (q->param) == ALLAVA_DTYPE_Q8 && q->dtype == ALLAVA_DTYPE_Q4)) {
     read_row (q->param, q->first + row, q->n, scratch);
-    return allava_quantize_row (q->dtype, scratch, q->n, values, records);
+    return q->quantize_row (q->dtype, scratch, q->n, values, records);
   }
   size_t stored = allava_quant_row_bytes (quantized_as (q->param), q->n);
   const uint8_t *from = (const uint8_t *)q->param->weight->data + (q->first + row) * stored;
@@ -313,6 +315,7 @@ cuda_upload_quantized (CudaUpload *upload,
     const Quantizing q = {
         .param = param,
         .dtype = dtype,
+        .quantize_row = allava_quantize_row_choose (),
         .first = first,
         .rows = part,
         .n = n,

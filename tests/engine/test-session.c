@@ -12,6 +12,15 @@ typedef struct {
   AllavaPicture *pictures[N_PICTURES];
 } Fixture;
 
+/* A random conversation of so many questions, of whose answers so many may be others than a fresh
+ * session's: in f16 a position that was decoded and one that was read again are rounded
+ * differently, and a near tie may then fall the other way. */
+typedef struct {
+  AllavaDtype dtype;
+  int steps;
+  int others;
+} Walk;
+
 static char *
 checkpoint (const char *name)
 {
@@ -36,7 +45,8 @@ set_up (Fixture *fixture, gconstpointer data)
 {
   g_autoptr (GError) error = NULL;
   g_autofree char *dir = checkpoint ("base");
-  const AllavaModelOptions options = ALLAVA_MODEL_OPTIONS_INIT;
+  AllavaModelOptions options = ALLAVA_MODEL_OPTIONS_INIT;
+  options.dtype = data != NULL ? ((const Walk *)data)->dtype : ALLAVA_DTYPE_AUTO;
   fixture->model = test_load_model (dir, &options, &error);
   g_assert_no_error (error);
   fixture->session = allava_session_new (fixture->model, &error);
@@ -90,6 +100,13 @@ static void
 assert_same_tokens (const GArray *a, const GArray *b)
 {
   g_assert_cmpmem (a->data, a->len * sizeof (int32_t), b->data, b->len * sizeof (int32_t));
+}
+
+static gboolean
+have_same_tokens (const AllavaGenerateResult *a, const AllavaGenerateResult *b)
+{
+  return a->tokens->len == b->tokens->len &&
+         memcmp (a->tokens->data, b->tokens->data, a->tokens->len * sizeof (int32_t)) == 0;
 }
 
 static const AllavaGenerateOptions sixteen = {
@@ -222,14 +239,16 @@ test_context_runs_out (Fixture *fixture, gconstpointer data)
 static void
 test_random_walk (Fixture *fixture, gconstpointer data)
 {
-  enum { MAX_TURNS = 7, STEPS = TEST_ON_EMULATOR ? 12 : 150 };
+  enum { MAX_TURNS = 7 };
+  const Walk *walk = data;
+  int others = 0;
   static const char *const texts[] = {"What?", "Where is it", "  the  red one? ",
                                       "\xf0\x9f\x98\x80"};
   g_autoptr (GRand) random = g_rand_new_with_seed (20);
   char *answers[MAX_TURNS] = {NULL};
   AllavaTurn turns[MAX_TURNS];
   size_t n = 0;
-  for (int step = 0; step < STEPS; step++) {
+  for (int step = 0; step < walk->steps; step++) {
     n = n + 2 > MAX_TURNS || g_rand_int_range (random, 0, 4) == 0
             ? (size_t)g_rand_int_range (random, 0, n / 2 + 1) * 2 /* edit an earlier question */
             : n;
@@ -250,7 +269,7 @@ test_random_walk (Fixture *fixture, gconstpointer data)
     g_autoptr (AllavaSession) fresh = allava_session_new (fixture->model, &error);
     g_assert_no_error (error);
     g_free (ask (fresh, turns, n + 1, &options, 0, &expected));
-    assert_same_tokens (result.tokens, expected.tokens);
+    others += !have_same_tokens (&result, &expected);
     allava_generate_result_clear (&result);
     allava_generate_result_clear (&expected);
     if (n + 1 < MAX_TURNS) {
@@ -263,6 +282,8 @@ test_random_walk (Fixture *fixture, gconstpointer data)
   }
   for (int i = 0; i < MAX_TURNS; i++)
     g_free (answers[i]);
+  g_test_message ("%d of %d answers are others", others, walk->steps);
+  g_assert_cmpint (others, <=, walk->others);
 }
 
 /* ---- Damaged weights ------------------------------------------------------------------------- */
@@ -330,6 +351,10 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_autofree char *dir = checkpoint ("base");
+  const gboolean on_cpu = !TEST_ON_EMULATOR && g_str_equal (TEST_DEVICE, "cpu");
+  const int steps = g_test_slow () ? 500 : TEST_ON_EMULATOR ? 8 : 150; /* -m slow for many */
+  const Walk in_f32 = {ALLAVA_DTYPE_F32, steps, 0};
+  const Walk in_f16 = {ALLAVA_DTYPE_F16, steps, steps / 50};
   if (test_skip_device (dir))
     return 0;
   ADD ("/session/streams-what-it-decodes", test_streams_what_it_decodes);
@@ -337,7 +362,9 @@ main (int argc, char **argv)
   ADD ("/session/sampling-follows-the-seed", test_sampling_follows_the_seed);
   ADD ("/session/stops-at-once", test_stops_at_once);
   ADD ("/session/context-runs-out", test_context_runs_out);
-  ADD ("/session/random-walk", test_random_walk);
+  g_test_add ("/session/random-walk", Fixture, &in_f32, set_up, test_random_walk, tear_down);
+  if (!on_cpu)
+    g_test_add ("/session/random-walk-f16", Fixture, &in_f16, set_up, test_random_walk, tear_down);
   g_test_add_func ("/session/not-finite", test_not_finite);
   return g_test_run ();
 }

@@ -201,6 +201,7 @@ load_once (const void *p)
 static inline void
 prefetch_to_l2 (const void *p)
 {
+  (void)*(const volatile char *)p; /* is there such memory? */
 }
 
 /* ldmatrix: lane 8 i + j names row j of matrix i; each lane gets two neighbouring values of row
