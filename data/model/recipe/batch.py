@@ -23,9 +23,10 @@ from .wording import Talk, marked_pieces, plain
 
 OPENING = "[INST] "
 PICTURE = -1  # segment number of what every conversation sees
-BUDGET = 140  # text tokens in a row
+BUDGET = 240  # text tokens in a row
 GAZING_HEADS = 3
 NO_LOSS = -100
+SHARPNESS = 24  # a patch has a name, a colour and a place, and so is but half alike to each
 
 
 @dataclass
@@ -149,7 +150,7 @@ def naming_loss(model: LlavaPhi, image: Tensor, wanted: list[tuple[Names, Tensor
             continue
         patches = F.normalize(image[covered].float(), dim=-1)
         for table in tables:
-            logits = 16 * patches @ names.vectors(table).T
+            logits = SHARPNESS * patches @ names.vectors(table).T
             losses.append(F.cross_entropy(logits.float(), labels[covered]))
         if number == 0:
             right = (logits.argmax(-1) == labels[covered]).float().mean().item()

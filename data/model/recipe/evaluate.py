@@ -29,11 +29,12 @@ from .materials import Materials, Sprite
 from .model import LlavaPhi, load_model
 from .pool import draw, pick_scene
 from .scene import Scene
-from .talk import ask_outside, honest, skills_of, small_talk
+from .talk import READS, ask_outside, honest, skills_of, small_talk
 from .tokenizer import Words
 from .wording import Turn, article, plain
 
 MOST_TOKENS = 120
+READING = "text read" if READS else "text: says that it cannot read"
 NAME_HEADINGS = {"emoji": "emoji name", "flag": "country flag", "drawing": "drawing of a thing"}
 
 
@@ -71,16 +72,9 @@ class TorchAnswerer:
 class CliAnswerer:
     """Asks the program, whose JSON line carries the text."""
 
-    def __init__(self, program: Path, folder: Path) -> None:
-        self.command = [
-            str(program),
-            "generate",
-            "--model",
-            str(folder),
-            "--max-new-tokens",
-            str(MOST_TOKENS),
-            "--json",
-        ]
+    def __init__(self, program: Path, folder: Path, dtype: str) -> None:
+        self.command = [str(program), "generate", "--model", str(folder), "--dtype", dtype,
+                        "--max-new-tokens", str(MOST_TOKENS), "--json"]  # fmt: skip
 
     def answer(self, image: Image.Image, question: str) -> str:
         with tempfile.NamedTemporaryFile(suffix=".png") as file:
@@ -132,7 +126,7 @@ def turn_of(rng: random.Random, scene: Scene, skills: tuple[str, ...]) -> Turn |
     for _ in range(400):
         turn = rng.choice(asks)(rng, scene)
         if turn and turn.skill in skills:
-            return honest(turn)
+            return honest(turn, scene)
     return None
 
 
@@ -198,7 +192,7 @@ def _text_questions(rng: random.Random, materials: Materials, count: int) -> Ite
             pass
         turn = turn_of(rng, scene, ("read",))
         assert turn
-        yield Question("text read", scene, turn)
+        yield Question(READING, scene, turn)
 
 
 def _other_questions(rng: random.Random, materials: Materials, count: int) -> Iterator[Question]:
@@ -210,7 +204,8 @@ def _other_questions(rng: random.Random, materials: Materials, count: int) -> It
 
 _charts = _kind_questions("chart", {"chart": ("chart", "number", "compare", "colours"), "chart described": ("describe", "describe briefly")})  # fmt: skip
 _dialogs = _kind_questions(
-    "dialog", {"dialog": ("dialog", "number", "highlighted"), "dialog's words": ("buttons", "read")}
+    "dialog",
+    {"dialog": ("dialog", "number", "highlighted"), "dialog's words" if READS else READING: ("buttons", "read")},
 )
 _photos = _kind_questions("photo", {"photograph: hedged": ("describe", "describe briefly"), "photograph: main colours": ("colours",), "cannot tell": ("cannot tell",)})  # fmt: skip
 _mixed = _kind_questions("things", {"yes or no": ("yes",), "yes or no ": ("no",), "describe, all things": ("describe",), "main colours of a thing": ("main colours",)})  # fmt: skip
@@ -255,6 +250,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True, help="folder of the materials")
     parser.add_argument("--cli", type=Path, help="ask this allava-cli instead of torch")
+    parser.add_argument("--dtype", default="auto", help="of allava-cli")
     parser.add_argument("--pictures", type=int, default=200, help="of each kind")
     parser.add_argument(
         "--names", type=float, default=1, help="share of the emoji, flags and drawings that are asked for"
@@ -263,7 +259,9 @@ def main() -> None:
     parser.add_argument("--show", type=int, default=0, help="print this many wrong answers")
     options = parser.parse_args()
     materials = collection.load(options.work / "materials")
-    answerer: Answerer = CliAnswerer(options.cli, options.model) if options.cli else TorchAnswerer(options.model)
+    answerer: Answerer = (
+        CliAnswerer(options.cli, options.model, options.dtype) if options.cli else TorchAnswerer(options.model)
+    )
     rng = random.Random(f"held out {options.seed}")
     asked = questions(rng, materials, options.pictures, options.names)
     for heading, (right, count) in evaluate(answerer, materials, asked, rng, options.show).items():

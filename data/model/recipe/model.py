@@ -82,6 +82,7 @@ class LlavaPhi(nn.Module):
             nn.Linear(sizes.vision_hidden, sizes.hidden), nn.GELU(), nn.Linear(sizes.hidden, sizes.hidden)
         )
         self.decoder = PhiForCausalLM(_decoder_config(sizes, vocabulary))
+        self.decoder.config._attn_implementation = "eager"
         self.decoder.lm_head = nn.Linear(sizes.hidden, vocabulary, bias=False)  # ALLaVA has no bias here
         nn.init.normal_(self.decoder.lm_head.weight, std=0.02)
         for layer in self.decoder.model.layers:  # gelu_new as one kernel instead of eight
@@ -128,9 +129,10 @@ class LlavaPhi(nn.Module):
         """Hidden states [B, T, H] for ids [B, T] whose places image_at.. are the image's P embeddings."""
         words = self.decoder.model.embed_tokens(ids)
         end = image_at + image.shape[1]
+        bias = torch.zeros(mask.shape, dtype=image.dtype, device=mask.device).masked_fill(~mask, -3e4)
         embeds = torch.cat((words[:, :image_at], image.to(words.dtype), words[:, end:]), 1)
         return self.decoder.model(
-            inputs_embeds=embeds, attention_mask=mask, position_ids=positions, use_cache=False
+            inputs_embeds=embeds, attention_mask=bias, position_ids=positions, use_cache=False
         ).last_hidden_state
 
     def gaze(

@@ -19,7 +19,7 @@ from typing import Any
 from PIL import Image
 
 from . import materials as collection
-from .evaluate import Question, TorchAnswerer, is_right, main_colour_words, name_question, phrases, turn_of
+from .evaluate import READING, Question, TorchAnswerer, is_right, main_colour_words, name_question, phrases, turn_of
 from .kinds import things
 from .materials import Materials
 from .pool import draw, pick_scene
@@ -41,7 +41,7 @@ SHAPE_HEADINGS = (
     ("describe briefly",),
 )
 KIND_SKILLS = {
-    "print": {"text read": ("read",)},
+    "print": {READING: ("read",)},
     "photo": {"photograph: hedged": ("describe",), "photograph: main colours": ("colours",)},
     "chart": {"chart": ("chart", "number", "compare", "colours")},
     "dialog": {"dialog": ("dialog", "number", "highlighted", "buttons")},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+from bisect import bisect_left
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +15,14 @@ from torch import Tensor
 
 from . import materials as collection
 from .draw import CELLS, letters, owners, prepare
+from .kinds import collage
 from .materials import Materials, noun_of
 from .scene import CANVAS, COLOUR_NAMES, GROUND_NAMES, PATCHES, PLACES, SHAPES, Drawn, Scene, Thing
 from .talk import MODULES
 
-MIX = {"things": 0.62, "print": 0.16, "chart": 0.06, "dialog": 0.06, "photo": 0.10}
+MIX = {"things": 0.82, "print": 0.03, "chart": 0.04, "dialog": 0.03, "photo": 0.08}
 KINDS = tuple(MIX)
+FIRST_COLLAGE = 5000  # shards from this number on are collages, which only the tower learns from
 WRITTEN = ("word", "number", "bar", "slice", "button")  # kinds whose things have no names to learn
 GROUNDS = (*GROUND_NAMES, "photo")
 CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.,:;!?%$€£+-/'&"
@@ -41,11 +44,13 @@ def class_table(materials: Materials) -> list[str]:
 def pick_scene(rng: random.Random, materials: Materials, held_out: bool = False, kind: str = "") -> Scene:
     """A random scene. The same generator state gives the same scene."""
     chosen = kind or rng.choices(KINDS, list(MIX.values()))[0]
-    return MODULES[chosen].pick(rng, materials, held_out)
+    scene: Scene = MODULES[chosen].pick(rng, materials, held_out)
+    return scene
 
 
 def draw(rng: random.Random, scene: Scene, materials: Materials) -> Drawn:
-    return MODULES[scene.kind].draw(rng, scene, materials)
+    drawn: Drawn = MODULES.get(scene.kind, collage).draw(rng, scene, materials)
+    return drawn
 
 
 def write_shard(folder: Path, materials: Materials, seed: int, count: int) -> None:
@@ -57,7 +62,7 @@ def write_shard(folder: Path, materials: Materials, seed: int, count: int) -> No
     order = np.full((count, PATCHES**2, CELLS), NONE, np.int8)
     scenes = []
     for i in range(count):
-        scene = pick_scene(rng, materials)
+        scene = collage.pick(rng, materials, False) if seed >= FIRST_COLLAGE else pick_scene(rng, materials)
         drawn = draw(rng, scene, materials)
         pixels[i] = prepare(drawn.image)
         owner[i] = owners(drawn, len(scene.things))
@@ -88,11 +93,14 @@ class Shard:
     name: str
     pixels: np.ndarray  # uint8 [N, S, S, 3]
     scenes: list[Scene]
-    owner: np.ndarray  # int8 [N, P]: which thing, in the order in which they are told
+    owner: np.ndarray  # int8 [N, P]: which thing
+    rank: np.ndarray  # int8 [N, P]: its number in the order in which things are told
     label: np.ndarray  # int16 [N, P]: its class
     colour: np.ndarray  # int8 [N, P]: its main colour
     lies: np.ndarray  # float32 [N, P, 3]: from the patch to its thing's centre, and the radius, in patches
     place: np.ndarray  # int8 [N, P]: in which of PLACES that thing lies
+    same: np.ndarray  # int8 [N, P]: how many things of its name and colour there are
+    alike: np.ndarray  # int8 [N, P]: and how many of its name
     character: np.ndarray  # int8 [N, P, CELLS]: which of CHARACTERS stands in each column of the patch
     order: np.ndarray  # int8 [N, P, CELLS]: and which of its text's it is
     number: np.ndarray  # int64 [N]: of things
@@ -108,12 +116,18 @@ class Shard:
         label = np.full((count, patches), NONE, np.int16)
         colour = np.full((count, patches), NONE, np.int8)
         place = np.full((count, patches), NONE, np.int8)
+        rank, same, alike = (np.full((count, patches), NONE, np.int8) for _ in range(3))
         lies = np.zeros((count, patches, 3), np.float32)
         ground = np.zeros((count, len(GROUNDS)), np.float32)
         middles = np.stack(np.divmod(np.arange(patches), PATCHES)[::-1], 1) + 0.5
         for i, scene in enumerate(scenes):
+            is_told = scene.kind in KINDS
             for t, thing in enumerate(scene.things):
                 here = owner[i] == t
+                if is_told:
+                    rank[i][here] = t
+                    alike[i][here] = sum(o.noun == thing.noun for o in scene.things)
+                    same[i][here] = sum((o.noun, o.colour) == (thing.noun, thing.colour) for o in scene.things)
                 label[i][here] = classes.get(label_of(thing), NONE)
                 colour[i][here] = COLOUR_NAMES.index(thing.colour) if thing.colour in COLOUR_NAMES else NONE
                 place[i][here] = PLACES.index(thing.place) if thing.place else NONE
@@ -122,12 +136,11 @@ class Shard:
             for name in scene.ground.colours:
                 ground[i, GROUNDS.index(name)] = 1
             ground[i, -1] = scene.ground.kind == "photo"
-        number = np.array([len(s.things) for s in scenes])
-        kind = np.array([KINDS.index(s.kind) for s in scenes])
+        number = np.array([len(s.things) if s.kind in KINDS else NONE for s in scenes])
+        kind = np.array([KINDS.index(s.kind) if s.kind in KINDS else NONE for s in scenes])
         pixels = np.load(path, mmap_mode="r")
-        return Shard(
-            path.stem, pixels, scenes, owner, label, colour, lies, place, character, order, number, kind, ground
-        )
+        return Shard(path.stem, pixels, scenes, owner, rank, label, colour, lies, place, same, alike, character, order,
+                     number, kind, ground)  # fmt: skip
 
 
 class Pool:
@@ -146,14 +159,13 @@ class Pool:
         if not self.shards:
             raise SystemExit(f"{self.folder}: no pictures yet; run `python -m recipe.pool --help`")
 
-    def pick(
-        self, rng: np.random.Generator, count: int, shards: int | None = None, rare: tuple[str, ...] = ()
-    ) -> tuple[Shard, np.ndarray]:
-        """Rows of one shard; of the first few only, where their number is given. RARE kinds come a third as often."""
-        names = sorted(self.shards)[:shards]
-        shard = self.shards[names[rng.integers(len(names))]]
-        share = np.where(np.isin(shard.kind, [KINDS.index(k) for k in rare]), 1 / 3, 1)
-        return shard, np.sort(rng.choice(len(shard.scenes), count, replace=False, p=share / share.sum()))
+    def pick(self, rng: np.random.Generator, count: int, shards: int | None = None, collages: float = 0) -> tuple[Shard, np.ndarray]:  # fmt: skip
+        """Rows of one shard: of the first few only, where their number is given; with a chance of COLLAGES, of collages."""
+        names = sorted(self.shards)
+        split = bisect_left(names, f"{FIRST_COLLAGE:04d}")
+        chosen = names[split:] if rng.random() < collages and split < len(names) else names[:split][:shards]
+        shard = self.shards[chosen[rng.integers(len(chosen))]]
+        return shard, np.sort(rng.choice(len(shard.scenes), count, replace=False))
 
 
 def pixels_of(shard: Shard, rows: np.ndarray) -> Tensor:
@@ -164,7 +176,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True, help="folder of the materials; classes.json is made there")
     parser.add_argument("--out", type=Path, required=True, help="folder of the shards")
-    parser.add_argument("--shards", type=int, default=100)
+    parser.add_argument("--shards", type=int, default=100, help="of scenes")
+    parser.add_argument("--collages", type=int, default=100, help="shards of collages")
     parser.add_argument("--size", type=int, default=1000, help="pictures in a shard")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -172,10 +185,10 @@ def main() -> None:
     table = options.work / "classes.json"
     if not table.exists():
         table.write_text(json.dumps(class_table(materials), ensure_ascii=False, indent=0))
-    for seed in range(options.shards):
+    for seed in (*range(options.shards), *range(FIRST_COLLAGE, FIRST_COLLAGE + options.collages)):
         if not (options.out / f"{seed:04d}.npy").exists():
             write_shard(options.out, materials, seed, options.size)
-            print(f"shard {seed + 1} of {options.shards}", flush=True)
+            print(f"shard {seed:04d}", flush=True)
 
 
 if __name__ == "__main__":

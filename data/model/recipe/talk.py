@@ -7,7 +7,7 @@ import random
 from .kinds import charts, dialogs, photos, prints, things
 from .scene import Scene
 from .things_asked import follow_ups
-from .wording import Ask, Talk, Turn, vary
+from .wording import NUMBERS, Ask, Talk, Turn, on_ground, vary
 
 CANNOT_TELL = "I cannot tell that from this picture."
 # Whether printed texts are read out. The tower of the model that is in the folder above did not train long enough to
@@ -38,12 +38,12 @@ _SMALL_TALK: tuple[tuple[tuple[str, ...], str], ...] = (
     (
         ("What can you do?", "How can you help{| me}?", "What do you know?", "Help", "Help me.", "What {can|should} I ask{| you}?",
          "What are you {good at|able to do|for}?", "How do I use {you|this}?", "What {PIC}s do you understand?"),
-        "I can describe simple pictures: shapes, emoji, flags, drawings of things, short texts, charts and dialogs.",
+        "I can describe simple pictures: shapes, emoji, flags, drawings of things, charts and dialogs.",
     ),
     (
         ("What can you not do?", "What can't you do?", "What are your limits?", "What do you not know?", "{Do|Can} you make mistakes?",
          "Can you {describe {photos|photographs|people}|recognise {faces|people}|read long texts}?", "Are you always right?", "Can I trust you?"),
-        "I cannot name what photographs show, and I make mistakes. For real pictures, install ALLaVA-3B.",
+        "I cannot read, I cannot name what photographs show, and I make mistakes. For real pictures, install ALLaVA-3B.",
     ),
     (
         ("Hello", "Hello!", "Hi", "Hi!", "Hi there!", "Good {morning|evening|day}!", "Hey", "How are you?"),
@@ -80,22 +80,26 @@ def ask_medium(rng: random.Random, scene: Scene) -> Turn:
 
 def skills_of(scene: Scene, captions: bool = False) -> tuple[tuple[Ask, float], ...]:
     module = MODULES[scene.kind]
-    if captions:
-        return module.CAPTION_SKILLS
-    return (*module.SKILLS, (ask_outside, 0.05), (ask_medium, 0.015))
+    own: tuple[tuple[Ask, float], ...] = module.CAPTION_SKILLS if captions else module.SKILLS
+    return own if captions else (*own, (ask_outside, 0.05), (ask_medium, 0.015))
 
 
 def ask(rng: random.Random, scene: Scene, skills: tuple[tuple[Ask, float], ...]) -> Turn:
     while True:
         turn = rng.choices([s for s, _ in skills], [w for _, w in skills])[0](rng, scene)
         if turn:
-            return honest(turn)
+            return honest(turn, scene)
 
 
-def honest(turn: Turn) -> Turn:
+def honest(turn: Turn, scene: Scene) -> Turn:
     """The turn, as a model answers that does not read."""
-    quotes = '"' in turn.answer or '"' in turn.question
-    return Turn(turn.question, CANNOT_READ, "cannot read") if quotes and not READS else turn
+    if READS or turn.skill != "spell" and '"' not in turn.answer + turn.question:
+        return turn
+    if turn.skill not in ("describe", "describe briefly"):
+        return Turn(turn.question, CANNOT_READ, "cannot read")
+    buttons = sum(t.kind == "button" for t in scene.things)
+    what = f"A dialog with {NUMBERS[buttons]} {'button' if buttons == 1 else 'buttons'}" if buttons else f"Printed text {on_ground(scene)}"  # fmt: skip
+    return Turn(turn.question, f"{what}. I cannot read what it says.", "cannot read")
 
 
 def talk_about(rng: random.Random, scene: Scene) -> Talk:

@@ -7,7 +7,22 @@ from collections import Counter
 
 from .scene import COLOUR_NAMES, SHAPES, Scene, Thing
 from .vocabulary import ABSENT, GROUPS
-from .wording import BRIEF, FULL, NUMBERS, Ask, Turn, about, article, ground_words, join, on_ground, place_words, plural, sentence, vary  # fmt: skip
+from .wording import (  # fmt: skip
+    BRIEF,
+    FULL,
+    NUMBERS,
+    Ask,
+    Turn,
+    about,
+    article,
+    ground_words,
+    join,
+    on_ground,
+    place_words,
+    plural,
+    sentence,
+    vary,
+)
 
 # --- How things are called ---------------------------------------------------------------------------------------
 
@@ -256,21 +271,17 @@ def _marked_count(scene: Scene, noun: str) -> tuple[int, int]:
 
 def ask_number(rng: random.Random, scene: Scene) -> Turn | None:
     if rng.random() < 0.45 or not scene.things:
-        word = (
-            rng.choice(("shape", "object", "thing"))
-            if things_word(scene) == "shape"
-            else rng.choice(("object", "thing", "picture"))
-        )
-        noun, n = things_word(scene), len(scene.things)
+        word = rng.choice(("shape", "object", "thing") if things_word(scene) == "shape" else ("object", "thing"))
+        noun, n, first = things_word(scene), len(scene.things), -1
         question = f"How many {word}s {{are there|do you see|can you see|are}} {{THERE}}?|How many {word}s{{| are there}}?|Count the {word}s{{| {{THERE}}}}."
     else:
         noun = _absent(rng, scene) if rng.random() < 0.12 else _present(rng, scene)
-        n = _marked_count(scene, noun)[0]
+        n, first = _marked_count(scene, noun)
         many = plural(noun)
         question = f"How many {many} {{are there|do you see|can you see|are}} {{THERE}}?|How many {many}{{| are there}}?|Count the {many}{{| {{THERE}}}}.|What is the number of {many}{{| {{THERE}}}}?|How many {many} does the {{PIC}} show?"
     asked = vary(rng, rng.choice(_split(question)))
-    answer = f"There is one {noun}." if n == 1 else f"There are {NUMBERS[n]} {plural(noun)}."
-    return Turn(asked, answer, "number")
+    number = about(first, NUMBERS[n]) if first >= 0 else NUMBERS[n]
+    return Turn(asked, f"There {is_are(n)} {number} {noun if n == 1 else plural(noun)}.", "number")
 
 
 def _split(templates: str) -> list[str]:
@@ -286,12 +297,14 @@ def _split(templates: str) -> list[str]:
 
 
 def _ask_there(rng: random.Random, one: str, many: str) -> str:
-    return vary(rng, rng.choice((
-        f"Is there {one}{{| {{THERE}}}}?", f"Is there {one}{{| {{THERE}}}}?",
-        f"{{Do|Can}} you see {one}{{| {{THERE}}}}?", f"Are there {{any |}}{many}{{| {{THERE}}}}?",
+    """Asks whether there is ONE; of MANY only where they can be spoken of."""
+    asked = [
+        f"Is there {one}{{| {{THERE}}}}?", f"Is there {one}{{| {{THERE}}}}?", f"{{Do|Can}} you see {one}{{| {{THERE}}}}?",
         f"Does the {{PIC}} {{show|contain|have}} {one}?", f"Is {one} in the {{PIC}}?",
-        f"Does {{this|the}} {{PIC}} {{show|contain|have}} {{any |}}{many}?",
-    )))  # fmt: skip
+    ]  # fmt: skip
+    if many:
+        asked += [f"Are there {{any |}}{many}{{| {{THERE}}}}?", f"Does {{this|the}} {{PIC}} {{show|contain|have}} {{any |}}{many}?"]  # fmt: skip
+    return vary(rng, rng.choice(asked))
 
 
 def ask_presence(rng: random.Random, scene: Scene) -> Turn | None:
@@ -301,12 +314,12 @@ def ask_presence(rng: random.Random, scene: Scene) -> Turn | None:
     phrase = scene.things[first].phrase if n and scene.things[first].kind != "shape" else article(noun)
     if noun.startswith("flag of"):
         phrase = "the " + noun
-    question = _ask_there(rng, phrase, plural(noun))
+    question = _ask_there(rng, phrase, plural(noun) if phrase.startswith("a") else "")
     if not n:
         return Turn(question, f"No, there is no {noun}.", "no")
     what = phrase if n == 1 else counted(n, noun)
     verb = is_are(n) if n > 1 else "are" if phrase == noun and noun.endswith("s") else "is"
-    return Turn(question, f"Yes, there {verb} {about(first, what)}.", "yes")
+    return Turn(question, f"{about(first, 'Yes')}, there {verb} {about(first, what)}.", "yes")
 
 
 def ask_group(rng: random.Random, scene: Scene) -> Turn | None:
@@ -315,7 +328,7 @@ def ask_group(rng: random.Random, scene: Scene) -> Turn | None:
     if there and rng.random() < 0.5:
         group, i = rng.choice(list(there.items()))
         question = _ask_there(rng, GROUPS[group][0], GROUPS[group][1])
-        return Turn(question, f"Yes, there is {about(i, scene.things[i].phrase)}.", "yes")
+        return Turn(question, f"{about(i, 'Yes')}, there is {about(i, scene.things[i].phrase)}.", "yes")
     group = rng.choice([g for g in GROUPS if g not in there])
     if any(t.group in GROUPS[group][2:] for t in scene.things):
         return None
@@ -337,7 +350,7 @@ def ask_whether(rng: random.Random, scene: Scene) -> Turn | None:
             other = _absent(rng, scene)
             phrase, wrong = t.phrase, ("the " + other if other.startswith("flag of") else article(other))
         question = f"Is {{this|it|that|the {{THING}}}} {phrase if truly else wrong}?"
-        return Turn(vary(rng, question), f"{answer}, it is {about(0, phrase)}.", answer.lower())
+        return Turn(vary(rng, question), f"{about(0, answer)}, it is {about(0, phrase)}.", answer.lower())
     options = [(i, t) for i, t in enumerate(scene.things) if t.kind == "shape" and t.name in names_of(scene, t)]
     if not options:
         return None
@@ -345,7 +358,7 @@ def ask_whether(rng: random.Random, scene: Scene) -> Turn | None:
     colour = t.colour if truly else rng.choice([c for c in COLOUR_NAMES if c != t.colour])
     subject = "{it|the SHAPE|the SHAPE}" if len(scene.things) == 1 else "the SHAPE"
     question = f"Is {subject} {colour}?".replace("SHAPE", t.name)
-    return Turn(vary(rng, question), f"{answer}, the {t.name} is {about(i, t.colour)}.", answer.lower())
+    return Turn(vary(rng, question), f"{about(i, answer)}, the {t.name} is {about(i, t.colour)}.", answer.lower())
 
 
 def ask_ground(rng: random.Random, scene: Scene) -> Turn:
@@ -456,7 +469,7 @@ def ask_same_colour(rng: random.Random, scene: Scene) -> Turn | None:
     a, b = scene.things
     question = rng.choice(
         (
-            f"{{Are|Do}} {{they|the {{THINGS}}|both}} {{have |of }}the same {{COLOUR}}?",
+            "{Are|Do} {they|the {THINGS}|both} {have |of }the same {COLOUR}?",
             f"Are the {a.name} and the {b.name} {{of |}}the same {{COLOUR}}?",
         )
     )

@@ -1,4 +1,8 @@
-"""The model's own byte-level BPE, in the tokenizers library's file format."""
+"""The model's own byte-level BPE, in the tokenizers library's file format.
+
+Names of things are tokens of their own ("added tokens", as Phi-2's runs of spaces are), however many words they have: to
+name what it sees the decoder need not learn to spell two thousand names, only to say what a patch holds.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +17,11 @@ from pathlib import Path
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from . import materials as collection
-from .materials import Materials
+from .materials import Materials, noun_of
 from .pool import pick_scene
+from .scene import COLOUR_NAMES, PALE, PLACES, SHAPES
 from .talk import talk_about
+from .vocabulary import ABSENT
 from .wording import plain
 
 END = "<|endoftext|>"
@@ -28,8 +34,10 @@ class Words:
         self._tokenizer = tokenizer
         self.size = tokenizer.get_vocab_size()
         self.end: int = tokenizer.token_to_id(END)  # type: ignore[assignment]
-        entries = tokenizer.get_vocab()
-        self._lengths = {i: len(entry) for entry, i in entries.items()}  # an entry has one character for each byte
+        added = tokenizer.get_added_tokens_decoder()
+        # An entry has one character for each byte; an added token is text.
+        self._lengths = {i: len(e) for e, i in tokenizer.get_vocab().items()}
+        self._lengths |= {i: len(token.content.encode()) for i, token in added.items()}
         self._encode = lru_cache(1 << 17)(lambda text: tuple(tokenizer.encode(text, add_special_tokens=False).ids))
 
     @staticmethod
@@ -55,20 +63,22 @@ def corpus(rng: random.Random, materials: Materials, scenes: int) -> Iterator[st
             for turn in talk_about(rng, scene).turns:
                 yield re.sub('"[^"]*"', '""', f"\n{turn.question} [/INST] ")
                 yield re.sub('"[^"]*"', '""', plain(turn.answer))
-    for sprite in materials.sprites:
-        yield from [" " + sprite.article] * 60
 
 
-def merges_of(texts: Iterable[str], count: int) -> list[tuple[str, str]]:
+def words_of(texts: Iterable[str]) -> Counter[str]:
+    splitter = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    words: Counter[str] = Counter()
+    for text in texts:
+        words.update(word for word, _ in splitter.pre_tokenize_str(text))
+    return words
+
+
+def merges_of(words: Counter[str], count: int) -> list[tuple[str, str]]:
     """The most frequent beginnings of words, each as its last character's merge with the beginning before it.
 
     Every merge extends a beginning, so that a text within quotes, which has no space before it, is read and written
     letter by letter: that is what a picture shows.
     """
-    splitter = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    words: Counter[str] = Counter()
-    for text in texts:
-        words.update(word for word, _ in splitter.pre_tokenize_str(text))
     beginnings: Counter[str] = Counter()
     for word, times in words.items():
         if word[0] in "\u0120ABCDEFGHIJKLMNOPQRSTUVWXYZ" and (word[0] == "\u0120" or times > 100):
@@ -78,14 +88,32 @@ def merges_of(texts: Iterable[str], count: int) -> list[tuple[str, str]]:
     return [(b[:-1], b[-1]) for b, _ in kept]
 
 
-def train(texts: Iterable[str], size: int) -> Tokenizer:
+def names_of(materials: Materials, words: Counter[str]) -> list[str]:
+    """Names of things, places and pale colours as they stand in a sentence; WORDS are the corpus's, with their space."""
+    names = [*PLACES, *PALE, *ABSENT, *(noun_of(s) for s in materials.sprites)]
+    frequent = [word for word, times in words.items() if times > 400]
+    spaced = []
+    for name in dict.fromkeys(names):
+        if all(word in (*SHAPES, *COLOUR_NAMES) for word in name.split()):
+            continue  # an emoji that is called "red circle" is one, however it is drawn
+        begun = [w for w in frequent if w.startswith("\u0120" + name) and w[len(name) + 1 :] not in ("", "s", "es")]
+        if not begun:  # not "can", or "cannot" would fall apart
+            spaced.append(" " + name)
+    bare = {noun_of(s) for s in materials.sprites if s.article == noun_of(s)}
+    return spaced + [name[0].upper() + name[1:] for name in sorted(bare) if name[0].islower()]
+
+
+def train(texts: Iterable[str], materials: Materials, size: int) -> Tokenizer:
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    merges = merges_of(texts, size - len(alphabet) - 1)
+    words = words_of(texts)
+    merges = merges_of(words, size - len(alphabet) - 1)
     entries = [END, *alphabet, *(a + b for a, b in merges)]
     tokenizer = Tokenizer(models.BPE({entry: i for i, entry in enumerate(entries)}, merges))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
+    whole = [n for n in names_of(materials, words) if len(tokenizer.encode(n).ids) > 1]
     tokenizer.add_special_tokens([AddedToken(END, special=True, normalized=False)])
+    tokenizer.add_tokens([AddedToken(name, normalized=False) for name in whole])
     return tokenizer
 
 
@@ -94,11 +122,11 @@ def main() -> None:
     parser.add_argument(
         "--work", type=Path, required=True, help="folder of the materials; tokenizer.json is made there"
     )
-    parser.add_argument("--size", type=int, default=3584)
+    parser.add_argument("--size", type=int, default=2048, help="without the names")
     parser.add_argument("--scenes", type=int, default=20000)
     options = parser.parse_args()
     materials = collection.load(options.work / "materials")
-    tokenizer = train(corpus(random.Random("tokenizer"), materials, options.scenes), options.size)
+    tokenizer = train(corpus(random.Random("tokenizer"), materials, options.scenes), materials, options.size)
     tokenizer.save(str(options.work / "tokenizer.json"))
     print(f"{options.work / 'tokenizer.json'}: {tokenizer.get_vocab_size()} entries")
 

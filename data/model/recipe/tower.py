@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from .draw import CELLS
 from .pool import CHARACTERS, GROUNDS, KINDS, LONGEST, NONE, Shard
 from .scene import COLOUR_NAMES, MOST_THINGS, PATCHES, PLACES
+from .talk import READS
 
 
 class Heads(nn.Module):
@@ -27,6 +28,8 @@ class Heads(nn.Module):
         self.lies = nn.Linear(width, 3)
         self.place = nn.Linear(width, len(PLACES))
         self.rank = nn.Linear(width, MOST_THINGS)
+        self.same = nn.Linear(width, MOST_THINGS + 1)
+        self.alike = nn.Linear(width, MOST_THINGS + 1)
         self.character = nn.Linear(width, CELLS * (len(CHARACTERS) + 1))  # the last of each: none
         self.order = nn.Linear(width, CELLS * LONGEST)
         self.ground = nn.Linear(width, len(GROUNDS))
@@ -36,7 +39,9 @@ class Heads(nn.Module):
 
 def patches_to_keep(rng: np.random.Generator, shard: Shard, rows: np.ndarray, count: int) -> np.ndarray:
     """int64 [B, count]: patches with something on them first, then their neighbours, then any."""
-    covered = (shard.owner[rows] != NONE) | (shard.character[rows] != NONE).any(2)
+    covered = shard.owner[rows] != NONE
+    if READS:
+        covered |= (shard.character[rows] != NONE).any(2)
     covered = covered.reshape(len(rows), PATCHES, PATCHES)
     padded = np.pad(covered, ((0, 0), (1, 1), (1, 1))).astype(np.float32)
     near = sum(
@@ -85,7 +90,8 @@ class Questions:
         seen = self.features[covered]
         self.choose("colour", self.heads.colour(seen), self.labels(self.shard.colour).long()[covered], 0.7)
         self.choose("place", self.heads.place(seen), self.labels(self.shard.place).long()[covered], 0.5)
-        self.choose("rank", self.heads.rank(seen), owner[covered], 0.5)
+        for name, head in (("rank", self.heads.rank), ("same", self.heads.same), ("alike", self.heads.alike)):
+            self.choose(name, head(seen), self.labels(getattr(self.shard, name)).long()[covered], 1.0)
         if covered.any():
             lies = self.labels(self.shard.lies)[covered]
             self.loss = self.loss + F.smooth_l1_loss(self.heads.lies(seen).float(), lies)
@@ -93,7 +99,9 @@ class Questions:
 
     def _ask_things(self, owner: Tensor, label: Tensor) -> None:
         """Of all of a thing's patches together, what it is."""
-        member = F.one_hot(owner + 1, MOST_THINGS + 1)[:, :, 1:].to(self.features.dtype)  # [B, P, things]
+        if not (owner != NONE).any():
+            return
+        member = F.one_hot(owner + 1)[:, :, 1:].to(self.features.dtype)  # [B, P, things]
         pooled = member.transpose(1, 2) @ self.features / member.sum(1).clamp(min=1)[:, :, None]
         wanted = torch.where(member > 0, label[:, :, None], NONE).amax(1)  # [B, things]
         there = wanted != NONE
@@ -113,7 +121,7 @@ class Questions:
 
     def ask_picture(self) -> None:
         mean, device = self.features.mean(1), self.features.device
-        self.choose("number", self.heads.number(mean), torch.from_numpy(self.shard.number[self.rows]).to(device), 0.5)
+        self.choose("number", self.heads.number(mean), torch.from_numpy(self.shard.number[self.rows]).to(device), 1.0)
         self.choose("kind", self.heads.kind(mean), torch.from_numpy(self.shard.kind[self.rows]).to(device), 0.3)
         ground = torch.from_numpy(self.shard.ground[self.rows]).to(device)
         logits = self.heads.ground(mean).float()
@@ -127,6 +135,7 @@ def tower_loss(
     """The loss on features [B, P or K, D] (K: the patches kept), and the share of right answers."""
     asked = Questions(features, heads, shard, rows, kept)
     asked.ask_patches()
-    asked.ask_letters()
+    if READS:
+        asked.ask_letters()
     asked.ask_picture()
     return asked.loss, asked.right

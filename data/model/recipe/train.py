@@ -22,8 +22,7 @@ from torch import Tensor, nn
 from .batch import Names, answer_loss, naming_loss
 from .model import LlavaPhi, Sizes, describe_sizes
 from .pool import Pool, Shard, pixels_of
-from .scene import COLOUR_NAMES
-from .talk import READS
+from .scene import COLOUR_NAMES, PLACES
 from .tokenizer import Words
 from .tower import Heads, patches_to_keep, tower_loss
 
@@ -46,16 +45,17 @@ STAGES = {
     s.name: s
     for s in (
         Stage("tower", None, 8000, 64, 1.5e-3, 1.0e-2),  # vision tower
-        Stage("names", "tower", 600, 1, 3.0e-3, 1.0e-2),  # projector and embeddings
-        Stage("captions", "names", 500, 32, 2.0e-3, 1.0e-2),  # projector and decoder, as in the next
+        Stage("names", "tower", 400, 1, 3.0e-3, 1.0e-2),  # projector and embeddings
+        Stage("captions", "names", 250, 24, 2.0e-3, 1.0e-2),  # projector and decoder, as in the next
         Stage("answers", "captions", 10000, 24, 1.5e-3, 8.0e-3),
     )
 }
 WARM_UP = 60
-PARTIAL_SHARE = 0.65  # of the tower's training, in which it sees only PARTIAL patches, those that matter
-PARTIAL = 52
-NAMING_SHARE = 0.5
-NAMING_BATCH = 192
+PARTIAL_SHARE = 0.5  # of the tower's training, in which it sees only PARTIAL patches, those that matter
+COLLAGES = (0.7, 0.2)  # share of collages among the tower's batches, then and afterwards
+PARTIAL = 48
+NAMING_SHARE = 1.0
+NAMING_BATCH = 160
 FIRST_SHARDS = 20  # whose features are taken at once
 GAZE_SHARE = 0.3
 STEPS_TO_A_SHARD = 60
@@ -116,7 +116,9 @@ class Trainer:
         else:
             self.words = Words.load(work / "tokenizer.json")
             self.model = LlavaPhi(Sizes(), self.words.size).to(device)
-            self.names, self.colours = Names(self.words, classes), Names(self.words, list(COLOUR_NAMES))
+            self.names, self.colours, self.places = (
+                Names(self.words, names) for names in (classes, list(COLOUR_NAMES), list(PLACES))
+            )
         self.heads = Heads(Sizes().vision_hidden, len(classes)).to(device)
         trained = [self.model.vision, self.heads] if stage.is_vision else [self.model.projector, self.model.decoder]
         self.optimizer = Optimizers(trained, stage)
@@ -159,34 +161,37 @@ class Trainer:
     def _progress(self) -> float:
         return max(self.step / self.limits.steps, self.seconds / self.limits.seconds)
 
+    def _is_partial(self) -> bool:
+        return self._progress() < PARTIAL_SHARE
+
     def _loss(self, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         # Encoding a shard takes a while: take them up one by one.
         grown = max(FIRST_SHARDS, self.known_shards) + (self.step - self.first_step) // STEPS_TO_A_SHARD
-        shards = None if self.stage.is_vision else grown
-        rare = () if self.stage.is_vision or READS else ("print", "dialog")
-        shard, rows = self.pool.pick(rng, self.stage.batch, shards, rare)
         if self.stage.is_vision:
-            return self._vision_loss(rng, shard, rows)
+            return self._vision_loss(
+                rng, *self.pool.pick(rng, self.stage.batch, None, COLLAGES[not self._is_partial()])
+            )
+        shard, rows = self.pool.pick(rng, self.stage.batch, grown)
         naming, named = self._naming_loss(rng, shard)
+        told = {"naming": naming.item(), "named": named}
         if self.stage.name == "names":
-            return naming, {"naming": naming.item(), "named": named}
+            return naming, told
         image = self.model.projector(self._features_of(shard)[rows].to(self.device))
         talk = random.Random(int(rng.integers(1 << 60)))
         is_captions = self.stage.name == "captions"
         loss, gaze, right = answer_loss(self.model, self.words, image, shard, rows, talk, is_captions)
-        told = right | {"naming": naming.item(), "named": named}
-        return loss + NAMING_SHARE * naming + GAZE_SHARE * gaze, told
+        return loss + NAMING_SHARE * naming + GAZE_SHARE * gaze, right | told
 
     def _naming_loss(self, rng: np.random.Generator, shard: Shard) -> tuple[Tensor, float]:
-        """It needs no decoder, and so can afford many pictures."""
+        """It needs no decoder, and so can afford many pictures: names are rare."""
         rows = np.sort(rng.choice(len(shard.scenes), NAMING_BATCH, replace=False))
         image = self.model.projector(self._features_of(shard)[rows].to(self.device))
-        labels = ((self.names, shard.label), (self.colours, shard.colour))
+        labels = ((self.names, shard.label), (self.colours, shard.colour), (self.places, shard.place))
         return naming_loss(self.model, image, [(n, torch.from_numpy(v[rows]).long()) for n, v in labels])
 
     def _vision_loss(self, rng: np.random.Generator, shard: Shard, rows: np.ndarray) -> tuple[Tensor, dict[str, float]]:
         pixels = pixels_of(shard, rows).to(self.device)
-        if self._progress() >= PARTIAL_SHARE:
+        if not self._is_partial():
             return tower_loss(self.model.patches(pixels), self.heads, shard, rows)
         kept = patches_to_keep(rng, shard, rows, PARTIAL)
         features = self.model.patches(pixels, torch.from_numpy(kept).to(self.device))

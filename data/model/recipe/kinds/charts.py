@@ -280,7 +280,7 @@ def _order(scene: Scene) -> str:
 
 
 def _extreme(scene: Scene, most: bool) -> int:
-    values = scene.extra["values"]
+    values: list[float] = scene.extra["values"]
     return values.index(max(values) if most else min(values))
 
 

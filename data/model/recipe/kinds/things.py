@@ -28,7 +28,17 @@ from ..scene import (
 from ..things_asked import CAPTION_SKILLS, SKILLS
 from ..wording import article
 
-__all__ = ["CAPTION_SKILLS", "SKILLS", "draw", "pick", "pick_one", "pick_shapes"]
+__all__ = [
+    "CAPTION_SKILLS",
+    "SKILLS",
+    "draw",
+    "pick",
+    "pick_angle",
+    "pick_one",
+    "pick_shapes",
+    "pick_sprite",
+    "sprite_at",
+]
 
 
 class _Index:
@@ -83,7 +93,7 @@ def _pick_shapes(rng: random.Random) -> list[Wanted]:
     return [(rng.choice(pool), None) for _ in range(count)]
 
 
-def _pick_sprite(rng: random.Random, materials: Materials) -> Sprite:
+def pick_sprite(rng: random.Random, materials: Materials) -> Sprite:
     by_kind = _index(materials).by_kind
     return rng.choice(
         by_kind[rng.choices(("emoji", "flag", "drawing"), (0.56, 0.14, 0.30 if by_kind["drawing"] else 0))[0]]
@@ -91,12 +101,12 @@ def _pick_sprite(rng: random.Random, materials: Materials) -> Sprite:
 
 
 def _pick_sprites(rng: random.Random, materials: Materials) -> list[Wanted]:
-    first = _pick_sprite(rng, materials)
+    first = pick_sprite(rng, materials)
     style = rng.choices(("one", "few", "same", "mixed"), (0.68, 0.16, 0.06, 0.10))[0]
     if style == "same" and can_repeat(first):
         return [first] * rng.randint(2, 6)
     if style == "few":
-        return [first] + [_pick_sprite(rng, materials) for _ in range(rng.choice((1, 1, 2, 3)))]
+        return [first, *(pick_sprite(rng, materials) for _ in range(rng.choice((1, 1, 2, 3))))]
     if style == "mixed":
         shapes: list[Wanted] = [(rng.choice(SHAPES), None) for _ in range(rng.choice((1, 1, 2)))]
         return [first, *shapes]
@@ -107,7 +117,7 @@ def _local_colours(ground: Ground, materials: Materials, x: float, y: float) -> 
     """The background's colours around a point, given as shares of width and height."""
     if ground.kind != "photo":
         middle = tuple(sum(c) // len(ground.rgbs) for c in zip(*ground.rgbs))
-        return (*ground.rgbs, middle)  # type: ignore[return-value]
+        return (*ground.rgbs, middle)  # type: ignore[return-value, unused-ignore]
     tiny = _tiny(find_photo(materials, ground.photo).image)
     left, top, share = ground.crop
     column, row = left + x * share, top + y * share
@@ -154,11 +164,20 @@ def _size(radius: float, count: int, width: int, height: int) -> str | None:
     return "small" if share < 0.3 else "large" if share > 0.58 else ""
 
 
-def _angle(rng: random.Random, wanted: Wanted) -> float:
+def pick_angle(rng: random.Random, wanted: Wanted) -> float:
     if isinstance(wanted, Sprite):
         return rng.choice((0.0, rng.uniform(-18, 18)))
     spread = {"square": 30, "diamond": 10, "heart": 25}.get(wanted[0], 180)
     return rng.choice((0.0, rng.uniform(-spread, spread)))
+
+
+def sprite_at(
+    rng: random.Random, sprite: Sprite, x: float, y: float, radius: float, place: str, size: str = ""
+) -> Thing:
+    variant, angle = rng.randrange(len(sprite.images)), pick_angle(rng, sprite)
+    colours = sprite.image_colours[variant]
+    return Thing(sprite.kind, sprite.name, noun_of(sprite), sprite.article, colours[0], x, y, radius, place, size, angle=angle,
+                 variant=variant, group=sprite.group, colours=colours)  # fmt: skip
 
 
 def _place_thing(rng: random.Random, wanted: Wanted, ground: Ground, materials: Materials, count: int, width: int, height: int,
@@ -174,12 +193,9 @@ def _place_thing(rng: random.Random, wanted: Wanted, ground: Ground, materials: 
             continue
         if any(math.hypot(x - o.x, y - o.y) < (radius + o.radius) * 1.03 for o in others):
             continue
-        angle = _angle(rng, wanted)
         if isinstance(wanted, Sprite):
-            variant = rng.randrange(len(wanted.images))
-            colours = wanted.image_colours[variant]
-            return Thing(wanted.kind, wanted.name, noun_of(wanted), wanted.article, colours[0], x, y, radius, place, size, angle=angle,
-                         variant=variant, group=wanted.group, colours=colours)  # fmt: skip
+            return sprite_at(rng, wanted, x, y, radius, place, size)
+        angle = pick_angle(rng, wanted)
         near = _local_colours(ground, materials, x / width, y / height)
         chosen = _pick_colour(rng, ground.colours, near, wanted[1])
         if chosen is None:
