@@ -3,6 +3,7 @@
  *   "slowly"    a word every 30 ms, until it is stopped
  *   "markdown"  every kind of block
  *   "fail"      an error
+ *   "forget"    an answer that no longer saw the two oldest turns
  *   "bench"     4,000 tokens at 500 a second; with ALLAVA_TEST_BEAT set, the longest time that the
  *               main loop was held up is printed whenever it grows, and the longest it worked: in
  *               milliseconds, from the action app.reset-beat on
@@ -97,6 +98,7 @@ fake_generate (gpointer loaded,
   result->tokens = g_array_new (FALSE, FALSE, sizeof (int32_t));
   result->finish = ALLAVA_FINISH_EOS;
   result->prompt_positions = 20;
+  result->dropped_turns = strstr (question->text, "forget") ? 2 : 0;
   result->positions_left = 1400;
   result->prefill_ms = 5;
   result->decode_ms = 10;
