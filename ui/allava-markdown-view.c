@@ -113,6 +113,7 @@ make_code (void)
   GtkWidget *label = gtk_label_new (NULL);
   gtk_label_set_selectable (GTK_LABEL (label), TRUE);
   gtk_label_set_xalign (GTK_LABEL (label), 0);
+  gtk_widget_set_direction (label, GTK_TEXT_DIR_LTR); /* whatever the language around it */
   gtk_widget_add_css_class (label, "monospace");
 
   GtkWidget *scroller = make_scroller (label, _ ("Code"));

@@ -199,6 +199,7 @@ update_state (AllavaMessageRow *self)
   gtk_label_set_text (self->state, words ? words : "");
   gtk_widget_set_visible (GTK_WIDGET (self->state), words != NULL);
   gtk_spinner_set_spinning (self->spinner, partial);
+  gtk_widget_set_visible (GTK_WIDGET (self->spinner), partial);
   gtk_label_set_text (self->error, error ? error : "");
   gtk_widget_set_visible (GTK_WIDGET (self->error), error != NULL);
   if (!is_question (self))

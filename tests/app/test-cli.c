@@ -4,118 +4,10 @@
 #include <string.h>
 
 #include <gdk-pixbuf/gdk-pixbuf.h>
-#include <gio/gio.h>
 #include <glib/gstdio.h>
 #include <json-glib/json-glib.h>
 
-/* ---- Running it ------------------------------------------------------------------------------ */
-
-typedef struct {
-  char *out; /* NUL-terminated; may hold NUL bytes */
-  size_t n_out;
-  char *err;
-  int status; /* of the exit; -SIGNAL where it was killed */
-} Run;
-
-static void
-run_clear (Run *run)
-{
-  g_free (run->out);
-  g_free (run->err);
-}
-
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Run, run_clear)
-
-static GSubprocess *
-spawn (GStrv args)
-{
-  g_autoptr (GPtrArray) command = g_ptr_array_new ();
-  g_ptr_array_add (command, (char *)g_getenv ("ALLAVA_CLI"));
-  for (size_t i = 0; args[i] != NULL; i++)
-    g_ptr_array_add (command, args[i]);
-  g_ptr_array_add (command, NULL);
-  g_autoptr (GError) error = NULL;
-  GSubprocess *process =
-      g_subprocess_newv ((const char *const *)command->pdata,
-                         G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE |
-                             G_SUBPROCESS_FLAGS_STDERR_PIPE,
-                         &error);
-  g_assert_no_error (error);
-  return process;
-}
-
-static char *
-dup_bytes (GBytes *bytes, size_t *length)
-{
-  const char *data = g_bytes_get_data (bytes, length);
-  char *copy = g_malloc0 (*length + 1);
-  if (*length > 0)
-    memcpy (copy, data, *length);
-  return copy;
-}
-
-static Run
-finish (GSubprocess *process, const char *input, size_t n_input)
-{
-  g_autoptr (GBytes) in = g_bytes_new (input, n_input), out = NULL, err = NULL;
-  g_autoptr (GError) error = NULL;
-  g_subprocess_communicate (process, in, NULL, &out, &err, &error);
-  g_clear_error (&error); /* a program that does not read its input is no error */
-  g_subprocess_wait (process, NULL, NULL);
-  Run run = {0};
-  size_t n_err;
-  run.out = dup_bytes (out, &run.n_out);
-  run.err = dup_bytes (err, &n_err);
-  run.status = g_subprocess_get_if_exited (process) ? g_subprocess_get_exit_status (process)
-                                                    : -g_subprocess_get_term_sig (process);
-  return run;
-}
-
-static Run
-run_with_input (const char *input, size_t n_input, GStrv args)
-{
-  g_autoptr (GSubprocess) process = spawn (args);
-  return finish (process, input, n_input);
-}
-
-/* ARGS are separated by blanks; %m is the model, %i the folder of pictures. */
-static GStrv
-split (const char *args)
-{
-  g_autofree char *model =
-      g_test_build_filename (G_TEST_DIST, "reference", "checkpoints", "base", NULL);
-  g_autofree char *images = g_test_build_filename (G_TEST_DIST, "data", "images", NULL);
-  GStrv words = g_strsplit (args, " ", -1);
-  for (size_t i = 0; words[i] != NULL; i++) {
-    g_autoptr (GString) word = g_string_new (words[i]);
-    g_string_replace (word, "%m", model, 0);
-    g_string_replace (word, "%i", images, 0);
-    g_free (words[i]);
-    words[i] = g_string_free (g_steal_pointer (&word), FALSE);
-  }
-  return words;
-}
-
-static Run
-run (const char *args)
-{
-  g_auto (GStrv) words = split (args);
-  return run_with_input ("", 0, words);
-}
-
-static Run
-run_input (const char *args, const char *input)
-{
-  g_auto (GStrv) words = split (args);
-  return run_with_input (input, strlen (input), words);
-}
-
-static void
-assert_one_line (const char *err)
-{
-  g_assert_true (g_str_has_prefix (err, "allava-cli: "));
-  g_assert_true (strchr (err, '\n') == err + strlen (err) - 1);
-}
+#include "cli-testing.h"
 
 static JsonNode *
 parse (const char *text)
@@ -126,90 +18,18 @@ parse (const char *text)
   return node;
 }
 
-/* ---- Wrong use and failures ------------------------------------------------------------------ */
-
-static void
-test_help (void)
-{
-  static const char *const commands[] = {"describe",   "chat", "generate", "tokenize",
-                                         "detokenize", "dump", "bench",    "quantize"};
-  g_auto (Run) all = run ("--help");
-  g_assert_cmpint (all.status, ==, 0);
-  g_assert_cmpstr (all.err, ==, "");
-  for (size_t i = 0; i < G_N_ELEMENTS (commands); i++) {
-    g_assert_nonnull (strstr (all.out, commands[i]));
-    g_autofree char *args = g_strconcat (commands[i], " --help", NULL);
-    g_autofree char *usage = g_strdup_printf ("allava-cli %s [", commands[i]);
-    g_auto (Run) one = run (args);
-    g_assert_cmpint (one.status, ==, 0);
-    g_assert_nonnull (strstr (one.out, usage));
-    g_assert_nonnull (strstr (one.out, "--model"));
-  }
-  g_auto (Run) version = run ("--version");
-  g_assert_true (g_str_has_prefix (version.out, "allava-cli "));
-}
-
-static void
-test_misuse (gconstpointer user_data)
-{
-  g_auto (Run) result = run (user_data);
-  g_assert_cmpint (result.status, ==, 2);
-  g_assert_cmpstr (result.out, ==, "");
-  assert_one_line (result.err);
-}
-
-static void
-test_failure (gconstpointer user_data)
-{
-  const char *const *texts = user_data; /* arguments, what the message says */
-  g_auto (Run) result = run (texts[0]);
-  g_assert_cmpint (result.status, ==, 1);
-  g_assert_cmpstr (result.out, ==, "");
-  assert_one_line (result.err);
-  g_assert_nonnull (strstr (result.err, texts[1]));
-}
-
-static void
-test_empty_prompt (void)
-{
-  char *args[] = {"generate", "--prompt", "", NULL};
-  g_auto (Run) result = run_with_input ("", 0, args);
-  g_assert_cmpint (result.status, ==, 2);
-  assert_one_line (result.err);
-}
-
-static void
-test_full_disk (void)
-{
-  g_autoptr (GSubprocessLauncher) launcher =
-      g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_STDERR_PIPE);
-  g_auto (GStrv) words = split ("- generate --model %m --prompt Hi --max-new-tokens 3");
-  g_free (words[0]);
-  words[0] = g_strdup (g_getenv ("ALLAVA_CLI"));
-  g_subprocess_launcher_set_stdout_file_path (launcher, "/dev/full");
-  g_autoptr (GSubprocess) process =
-      g_subprocess_launcher_spawnv (launcher, (const char *const *)words, NULL);
-  if (process == NULL) {
-    g_test_skip ("there is no /dev/full");
-    return;
-  }
-  g_autofree char *err = NULL;
-  g_subprocess_communicate_utf8 (process, NULL, NULL, NULL, &err, NULL);
-  g_assert_cmpint (g_subprocess_get_exit_status (process), ==, 1);
-  assert_one_line (err);
-}
-
 /* ---- describe and generate ------------------------------------------------------------------- */
 
 static void
 test_describe (void)
 {
-  g_auto (Run) one = run ("describe --model %m --max-new-tokens 8 %i/rgb8.png");
+  g_auto (TestingRun) one = testing_run ("describe --model %m --max-new-tokens 8 %i/rgb8.png");
   g_assert_cmpint (one.status, ==, 0);
   g_assert_cmpstr (one.err, ==, "");
   g_assert_true (g_str_has_suffix (one.out, "\n"));
 
-  g_auto (Run) two = run ("describe --model %m --max-new-tokens 8 %i/rgb8.png %i/grey.jpg");
+  g_auto (TestingRun) two =
+      testing_run ("describe --model %m --max-new-tokens 8 %i/rgb8.png %i/grey.jpg");
   g_assert_cmpint (two.status, ==, 0);
   const char *first = strstr (two.out, "rgb8.png:\n");
   g_assert_nonnull (first);
@@ -234,11 +54,11 @@ assert_parts (JsonObject *object, const char *key)
 static void
 test_describe_json (void)
 {
-  g_auto (Run) text = run ("describe --model %m --max-new-tokens 8 %i/rgb8.png");
-  g_auto (Run) result =
-      run ("--model %m --max-new-tokens 8 describe --json %i/rgb8.png %i/empty.png %i/grey.jpg");
+  g_auto (TestingRun) text = testing_run ("describe --model %m --max-new-tokens 8 %i/rgb8.png");
+  g_auto (TestingRun) result = testing_run (
+      "--model %m --max-new-tokens 8 describe --json %i/rgb8.png %i/empty.png %i/grey.jpg");
   g_assert_cmpint (result.status, ==, 1);
-  assert_one_line (result.err);
+  testing_assert_one_line (result.err);
   g_assert_nonnull (strstr (result.err, "empty.png is empty"));
 
   g_auto (GStrv) lines = g_strsplit (result.out, "\n", -1);
@@ -334,11 +154,11 @@ test_generate (void)
   g_autofree char *dir = g_dir_make_tmp ("allava-XXXXXX", NULL);
   g_autofree char *picture = write_picture (golden, dir);
   g_auto (GStrv) words =
-      split ("generate --model %m --json --max-new-tokens 64 --image I --prompt -");
+      testing_split ("generate --model %m --json --max-new-tokens 64 --image I --prompt -");
   g_free (words[7]);
   words[7] = g_strdup (picture);
   const char *prompt = golden_prompt (item);
-  g_auto (Run) result = run_with_input (prompt, strlen (prompt), words);
+  g_auto (TestingRun) result = testing_run_words (prompt, strlen (prompt), words);
   g_assert_cmpint (result.status, ==, 0);
   g_assert_cmpstr (result.err, ==, "");
 
@@ -357,41 +177,41 @@ test_generate (void)
 static void
 test_tokenize (void)
 {
-  g_auto (Run) special = run_input ("tokenize --model %m", "<|endoftext|>");
+  g_auto (TestingRun) special = testing_run_input ("tokenize --model %m", "<|endoftext|>");
   g_autoptr (JsonNode) one = parse (special.out);
   g_assert_cmpuint (json_array_get_length (json_node_get_array (one)), ==, 1);
-  g_auto (Run) text = run_input ("tokenize --text --model %m", "<|endoftext|>");
+  g_auto (TestingRun) text = testing_run_input ("tokenize --text --model %m", "<|endoftext|>");
   g_autoptr (JsonNode) many = parse (text.out);
   g_assert_cmpuint (json_array_get_length (json_node_get_array (many)), >, 1);
 
-  g_auto (Run) nothing = run_input ("tokenize --model %m", "");
+  g_auto (TestingRun) nothing = testing_run_input ("tokenize --model %m", "");
   g_assert_cmpstr (nothing.out, ==, "[]\n");
-  g_auto (Run) broken = run_input ("tokenize --model %m", "\xff\xfe");
+  g_auto (TestingRun) broken = testing_run_input ("tokenize --model %m", "\xff\xfe");
   g_assert_cmpint (broken.status, ==, 1);
-  assert_one_line (broken.err);
+  testing_assert_one_line (broken.err);
 }
 
 static void
 test_detokenize (void)
 {
   static const char text[] = "One \0 two,\tthr\xc3\xa9\xc3\xa9 \xf0\x9f\x90\x88\n<|endoftext|>";
-  g_auto (GStrv) tokenize = split ("tokenize --model %m");
-  g_auto (GStrv) detokenize = split ("detokenize --model %m");
-  g_auto (Run) ids = run_with_input (text, sizeof text - 1, tokenize);
-  g_auto (Run) back = run_with_input (ids.out, ids.n_out, detokenize);
+  g_auto (GStrv) tokenize = testing_split ("tokenize --model %m");
+  g_auto (GStrv) detokenize = testing_split ("detokenize --model %m");
+  g_auto (TestingRun) ids = testing_run_words (text, sizeof text - 1, tokenize);
+  g_auto (TestingRun) back = testing_run_words (ids.out, ids.n_out, detokenize);
   g_assert_cmpint (back.status, ==, 0);
   g_assert_cmpmem (back.out, back.n_out, text, sizeof text - 1);
 
-  g_auto (Run) nothing = run_input ("detokenize --model %m", " [ ] ");
+  g_auto (TestingRun) nothing = testing_run_input ("detokenize --model %m", " [ ] ");
   g_assert_cmpint (nothing.status, ==, 0);
   g_assert_cmpuint (nothing.n_out, ==, 0);
   static const char *const bad[] = {"",      "[1",  "[1,]", "[1 2]",           "[\"a\"]", "{}",
                                     "[1.5]", "[-]", "[] 1", "[9999999999999]", "[999999]"};
   for (size_t i = 0; i < G_N_ELEMENTS (bad); i++) {
-    g_auto (Run) result = run_input ("detokenize --model %m", bad[i]);
+    g_auto (TestingRun) result = testing_run_input ("detokenize --model %m", bad[i]);
     g_assert_cmpint (result.status, ==, 1);
     g_assert_cmpuint (result.n_out, ==, 0);
-    assert_one_line (result.err);
+    testing_assert_one_line (result.err);
   }
 }
 
@@ -402,11 +222,12 @@ static void
 test_chat (void)
 {
   const char *args = "chat --model %m --max-new-tokens 4 %i/rgb8.png";
-  g_auto (Run) once = run_input (args, "What is this?\n");
+  g_auto (TestingRun) once = testing_run_input (args, "What is this?\n");
   g_assert_cmpint (once.status, ==, 0);
   g_assert_cmpstr (once.err, ==, "");
   g_assert_true (g_str_has_suffix (once.out, "\n"));
-  g_auto (Run) twice = run_input (args, "What is this?\nclear\n\nWhat is this?\nq\nNever read\n");
+  g_auto (TestingRun) twice =
+      testing_run_input (args, "What is this?\nclear\n\nWhat is this?\nq\nNever read\n");
   g_autofree char *expected = g_strconcat (once.out, once.out, NULL);
   g_assert_cmpstr (twice.out, ==, expected);
 }
@@ -417,7 +238,8 @@ test_chat_remembers (void)
   g_autoptr (GString) input = g_string_new (NULL);
   for (int i = 0; i < 200; i++)
     g_string_append (input, "And what else is there to be seen in this picture?\n");
-  g_auto (Run) result = run_input ("chat --model %m --max-new-tokens 4 %i/rgb8.png", input->str);
+  g_auto (TestingRun) result =
+      testing_run_input ("chat --model %m --max-new-tokens 4 %i/rgb8.png", input->str);
   g_assert_cmpint (result.status, ==, 0);
   g_assert_nonnull (strstr (result.err, "oldest turns are left out"));
 }
@@ -428,7 +250,8 @@ test_chat_pictures (void)
   g_autofree char *images = g_test_build_filename (G_TEST_DIST, "data", "images", NULL);
   g_autofree char *input =
       g_strdup_printf ("/image %s/grey.jpg\n/image %s/empty.png\nCompare them.\n", images, images);
-  g_auto (Run) result = run_input ("chat --model %m --max-new-tokens 4 %i/rgb8.png", input);
+  g_auto (TestingRun) result =
+      testing_run_input ("chat --model %m --max-new-tokens 4 %i/rgb8.png", input);
   g_assert_cmpint (result.status, ==, 1);
   g_assert_nonnull (strstr (result.err, "not trained for several pictures"));
   g_assert_nonnull (strstr (result.err, "empty.png is empty"));
@@ -470,14 +293,14 @@ test_dump (void)
   g_autofree char *tmp = g_dir_make_tmp ("allava-XXXXXX", NULL);
   g_autofree char *picture = write_picture (golden, tmp);
   g_autofree char *out = g_build_filename (tmp, "stages", NULL);
-  g_auto (GStrv) words = split ("dump --model %m --image I --out O --prompt P");
+  g_auto (GStrv) words = testing_split ("dump --model %m --image I --out O --prompt P");
   char **slots[] = {&words[4], &words[6], &words[8]};
   const char *values[] = {picture, out, golden_prompt (item)};
   for (int i = 0; i < 3; i++) {
     g_free (*slots[i]);
     *slots[i] = g_strdup (values[i]);
   }
-  g_auto (Run) result = run_with_input ("", 0, words);
+  g_auto (TestingRun) result = testing_run_words ("", 0, words);
   g_assert_cmpstr (result.err, ==, "");
   g_assert_cmpint (result.status, ==, 0);
 
@@ -513,7 +336,8 @@ test_bench (void)
       "prefill_tokens", "first_token_ms",     "decode_tokens_per_s", "bytes_per_token",
       "bandwidth_gb_s", "bandwidth_fraction", "peak_rss_mb",         "threads",
   };
-  g_auto (Run) result = run ("bench --model %m --new-tokens 8 --repeat 2 --threads 1 --dtype bf16");
+  g_auto (TestingRun) result =
+      testing_run ("bench --model %m --new-tokens 8 --repeat 2 --threads 1 --dtype bf16");
   g_assert_cmpint (result.status, ==, 0);
   g_assert_cmpstr (result.err, ==, "");
   g_autoptr (JsonNode) node = parse (result.out);
@@ -530,7 +354,8 @@ test_bench (void)
 static void
 test_bench_text (void)
 {
-  g_auto (Run) result = run ("bench --model %m --no-image --prompt-tokens 20 --new-tokens 4");
+  g_auto (TestingRun) result =
+      testing_run ("bench --model %m --no-image --prompt-tokens 20 --new-tokens 4");
   g_assert_cmpint (result.status, ==, 0);
   g_autoptr (JsonNode) node = parse (result.out);
   JsonObject *object = json_node_get_object (node);
@@ -541,147 +366,16 @@ test_bench_text (void)
   g_assert_cmpfloat (json_object_get_double_member (object, "first_token_ms"), ==,
                      json_object_get_double_member (object, "prefill_ms"));
 
-  g_auto (Run) wrong = run ("bench --model %m --prompt-tokens 0");
+  g_auto (TestingRun) wrong = testing_run ("bench --model %m --prompt-tokens 0");
   g_assert_cmpint (wrong.status, ==, 2);
-  assert_one_line (wrong.err);
-  g_auto (Run) long_prompt = run ("bench --model %m --no-image --prompt-tokens 90000");
+  testing_assert_one_line (wrong.err);
+  g_auto (TestingRun) long_prompt =
+      testing_run ("bench --model %m --no-image --prompt-tokens 90000");
   g_assert_cmpint (long_prompt.status, ==, 1);
-  assert_one_line (long_prompt.err);
-}
-
-/* ---- Ctrl+C ---------------------------------------------------------------------------------- */
-
-/* The beginning of a JPEG file that goes on and on: more comments than a pipe holds, so that it has
- * been written only when the program is at work on it. */
-static void
-send_endless_picture (GSubprocess *process)
-{
-  g_autoptr (GString) picture = g_string_new ("\xff\xd8");
-  for (int i = 0; i < 4; i++) {
-    g_string_append (picture, "\xff\xfe\xff\xff");
-    g_string_set_size (picture, picture->len + 0xffff - 2);
-  }
-  GOutputStream *input = g_subprocess_get_stdin_pipe (process);
-  g_assert_true (g_output_stream_write_all (input, picture->str, picture->len, NULL, NULL, NULL));
-}
-
-static void
-test_interrupt_work (void)
-{
-  g_auto (GStrv) words = split ("describe --model %m /dev/stdin");
-  g_autoptr (GSubprocess) process = spawn (words);
-  send_endless_picture (process);
-  g_subprocess_send_signal (process, SIGINT);
-  g_assert_true (g_subprocess_wait (process, NULL, NULL));
-  g_auto (Run) result = finish (process, "", 0);
-  g_assert_cmpint (result.status, ==, 130);
-  g_assert_cmpstr (result.err, ==, "");
-}
-
-static gboolean
-send_interrupt_cb (gpointer user_data)
-{
-  g_subprocess_send_signal (user_data, SIGINT);
-  return G_SOURCE_CONTINUE;
-}
-
-static void
-ended_cb (GObject *process, GAsyncResult *result, gpointer user_data)
-{
-  g_assert_true (g_subprocess_wait_finish (G_SUBPROCESS (process), result, NULL));
-  *(gboolean *)user_data = TRUE;
-}
-
-/* Between questions it ends the program; a first one may still meet the end of the answer. */
-static void
-test_interrupt_prompt (void)
-{
-  g_auto (GStrv) words = split ("chat --model %m --max-new-tokens 1");
-  g_autoptr (GSubprocess) process = spawn (words);
-  GOutputStream *input = g_subprocess_get_stdin_pipe (process);
-  g_assert_true (g_output_stream_write_all (input, "Hello\n", 6, NULL, NULL, NULL));
-  char byte;
-  GInputStream *output = g_subprocess_get_stdout_pipe (process);
-  g_assert_cmpint (g_input_stream_read (output, &byte, 1, NULL, NULL), ==, 1);
-
-  gboolean ended = FALSE;
-  guint timer = g_timeout_add (100, send_interrupt_cb, process);
-  g_subprocess_wait_async (process, NULL, ended_cb, &ended);
-  while (!ended)
-    g_main_context_iteration (NULL, TRUE);
-  g_source_remove (timer);
-  g_auto (Run) result = finish (process, "", 0);
-  g_assert_cmpint (result.status, ==, -SIGINT);
+  testing_assert_one_line (long_prompt.err);
 }
 
 /* ---------------------------------------------------------------------------------------------- */
-
-static void
-add_misuse_tests (void)
-{
-  static const char *const misuses[] = {
-      "",
-      "paint",
-      "--paint",
-      "describe",
-      "describe --paint x.png",
-      "describe --model",
-      "describe --threads x x.png",
-      "describe --threads 2.5 x.png",
-      "describe --threads -1 x.png",
-      "describe --max-new-tokens 0 x.png",
-      "describe --temperature -1 x.png",
-      "describe --temperature nan x.png",
-      "describe --top-p 2 x.png",
-      "describe --top-k 1e3 x.png",
-      "describe --seed -1 x.png",
-      "describe --dtype f64 x.png",
-      "describe --dtype q5 x.png",
-      "quantize --dtype q8",
-      "quantize --out x",
-      "quantize --dtype bf16 --out x",
-      "quantize --dtype q4 --out x y",
-      "describe --device gpu x.png",
-      "describe --device cuda:x x.png",
-      "describe --alpha black x.png",
-      "generate",
-      "generate --prompt Hi x.png",
-      "tokenize x.txt",
-      "detokenize 1 2",
-      "dump --prompt Hi",
-      "dump --out x",
-      "bench x",
-      "bench --new-tokens 1",
-      "bench --repeat 0",
-  };
-  for (size_t i = 0; i < G_N_ELEMENTS (misuses); i++) {
-    g_autofree char *path = g_strdup_printf ("/cli/misuse/%zu", i);
-    g_test_add_data_func (path, misuses[i], test_misuse);
-  }
-}
-
-static void
-add_failure_tests (void)
-{
-  static const char *const failures[][2] = {
-      {"describe --model /nonexistent %i/rgb8.png", "/nonexistent"},
-      {"describe --model %i %i/rgb8.png", "config.json"},
-      {"describe --model %m --device cuda:1000 %i/rgb8.png", "on the GPU"},
-      {"describe --model %m absent.png", "absent.png"},
-      {"describe --model %m %i/text.png", "text.png is not a picture"},
-      {"describe --model %m %i/huge-20000x20000.png", "20000 x 20000"},
-      {"describe --prompt \xff --model %m %i/rgb8.png", "not valid UTF-8"},
-      {"generate --model %m --prompt \xff", "not valid UTF-8"},
-      {"generate --model %m --image absent.png --prompt Hi", "absent.png"},
-      {"chat --model %m absent.png", "absent.png"},
-      {"tokenize --model /nonexistent", "/nonexistent"},
-      {"dump --model %m --prompt Hi --out %i/rgb8.png/x", "rgb8.png/x"},
-  };
-  for (size_t i = 0; i < G_N_ELEMENTS (failures); i++) {
-    g_autofree char *path = g_strdup_printf ("/cli/failure/%zu", i);
-    g_test_add_data_func (path, failures[i], test_failure);
-  }
-}
 
 int
 main (int argc, char *argv[])
@@ -690,11 +384,6 @@ main (int argc, char *argv[])
   g_assert_nonnull (g_getenv ("ALLAVA_CLI"));
   signal (SIGPIPE, SIG_IGN);
 
-  g_test_add_func ("/cli/help", test_help);
-  add_misuse_tests ();
-  add_failure_tests ();
-  g_test_add_func ("/cli/empty-prompt", test_empty_prompt);
-  g_test_add_func ("/cli/full-disk", test_full_disk);
   g_test_add_func ("/cli/describe", test_describe);
   g_test_add_func ("/cli/describe-json", test_describe_json);
   g_test_add_func ("/cli/generate", test_generate);
@@ -706,7 +395,5 @@ main (int argc, char *argv[])
   g_test_add_func ("/cli/dump", test_dump);
   g_test_add_func ("/cli/bench", test_bench);
   g_test_add_func ("/cli/bench-text", test_bench_text);
-  g_test_add_func ("/cli/interrupt-work", test_interrupt_work);
-  g_test_add_func ("/cli/interrupt-prompt", test_interrupt_prompt);
   return g_test_run ();
 }

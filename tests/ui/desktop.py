@@ -302,6 +302,14 @@ def forget():
         os.environ[name] = folder
 
 
+def configure(setting):
+    """What the programs that start from now on, until the next test, are set to."""
+    folder = os.path.join(os.environ["XDG_CONFIG_HOME"], "glib-2.0", "settings")
+    os.makedirs(folder)
+    with open(os.path.join(folder, "keyfile"), "w") as file:
+        file.write(f"[org/allava/Allava]\n{setting}\n")
+
+
 def main(tests):
     """Runs the tests, each with a fresh home, and reports in TAP."""
     Atspi.init()

@@ -2,7 +2,7 @@
 
     tests/ui/with-desktop python3 tests/ui/take-screenshots.py BUILD/ui/allava data/screenshots [--every]
 
-GSETTINGS_SCHEMA_DIR must name BUILD/data. Needs what the window's tests need, ImageMagick's import and xprop. The answers are
+GSETTINGS_SCHEMA_DIR must name BUILD/data. Needs what the window's tests need, ImageMagick and xprop. The answers are
 the bundled model's.
 """
 
@@ -20,6 +20,7 @@ OUT = os.path.abspath(sys.argv[2])
 DARK = {"ADW_DEBUG_COLOR_SCHEME": "prefer-dark"}
 CONTRAST = {"ADW_DEBUG_HIGH_CONTRAST": "1"}
 LARGE_TEXT = "Xft.dpi: 192"  # twice as large
+FRAME = 5  # that GTK draws around a window where nothing composites
 
 
 def shoot(app, name):
@@ -29,7 +30,9 @@ def shoot(app, name):
     def still():
         nonlocal before
         last, before = before, subprocess.run(
-            ["import", "-window", app.xid, "-strip", "png:-"], check=True, capture_output=True
+            ["convert", f"x:{app.xid}", "-shave", f"{FRAME}x{FRAME}", "-strip", "png:-"],
+            check=True,
+            capture_output=True,
         ).stdout
         return last == before
 
@@ -47,7 +50,7 @@ def conversation(env, width=970, height=710, resources=""):
     subprocess.run(["xprop", "-root", "-format", name, "8s", "-set", name, resources], check=True)
     picture = shutil.copy(EXAMPLE, os.environ["HOME"])
     with App(picture, env=env) as app:
-        app.resize(width, height)
+        app.resize(width + 2 * FRAME, height + 2 * FRAME)
         app.ask("What is in this picture?")
         app.answer("star")
         app.ask("Where is the star?")
@@ -102,7 +105,7 @@ def main():
         ("contrast-dark", CONTRAST | DARK, (970, 710), ""),
         ("large-text", {}, (970, 710), LARGE_TEXT),
         ("large-text-narrow", {}, (360, 630), LARGE_TEXT),
-        ("full", {}, (1280, 1000), ""),
+        ("full", {}, (1270, 990), ""),
     ):
         with conversation(env, *size, resources) as app:
             shoot(app, name)

@@ -23,6 +23,20 @@ def by_argument_and_by_a_second_start():
         app.find(desktop.BUTTON, r"^Image blue\.png")
 
 
+def into_a_service_that_the_bus_has_started():
+    """It shows nothing until it is told what to open."""
+    red = make_image("red.png", 120, 80)
+    launch = "gdbus wait --session org.allava.Allava && gapplication launch org.allava.Allava"
+    launcher = subprocess.Popen(["sh", "-c", launch + ' "$0"', red])
+    try:
+        with App("--gapplication-service") as app:
+            app.find(desktop.BUTTON, r"^Image red\.png, 120 by 80 pixels$")
+            expect(len(app.all("frame")) == 1, "there is more than one window")
+    finally:
+        launcher.terminate()
+        launcher.wait()
+
+
 def not_an_image_is_told():
     path = os.path.join(os.environ["HOME"], "notes.txt")
     with open(path, "w") as file:
@@ -144,6 +158,7 @@ if __name__ == "__main__":
     desktop.main(
         [
             by_argument_and_by_a_second_start,
+            into_a_service_that_the_bus_has_started,
             not_an_image_is_told,
             drag_files_from_another_window,
             drag_image_data_from_another_window,

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import desktop
 from desktop import App, Atspi, Failure, GLib, expect, has_state, make_image, matches, press, wait, write
@@ -192,7 +193,9 @@ ORCA = """
 """
 
 
-def orca_presents_answers():
+@contextmanager
+def orca():
+    """In place of Orca; yields what it was told to say."""
     from gi.repository import Gio
 
     said = []
@@ -207,20 +210,41 @@ def orca_presents_answers():
     owned = Gio.bus_own_name_on_connection(
         bus, "org.gnome.Orca.Service", Gio.BusNameOwnerFlags.NONE, None, None
     )
-
-    def heard(pattern):
-        GLib.MainContext.default().iteration(False)
-        return any(pattern in text for text in said)
-
     try:
-        with App() as app:
-            app.ask("Some words")
-            wait(lambda: heard("Describing…"), "the beginning")
-            wait(lambda: heard("Answer ready, 8 words. I see 0 images."), f"the answer in {said}")
-            expect(len(said) == 2, f"more was said than that: {said}")
+        yield said
     finally:
         bus.unregister_object(registered)
         Gio.bus_unown_name(owned)
+
+
+def wait_heard(said, text):
+    def check():
+        GLib.MainContext.default().iteration(False)
+        return any(text in message for message in said)
+
+    wait(check, f"{text!r} in {said}")
+
+
+def orca_presents_answers():
+    with orca() as said, App() as app:
+        app.ask("Some words")
+        wait_heard(said, "Describing…")
+        wait_heard(said, "Answer ready, 8 words. I see 0 images.")
+        expect(len(said) == 2, f"more was said than that: {said}")
+
+
+def orca_presents_whole_sentences_where_it_is_set_to():
+    desktop.configure("announce='sentences'")
+    with orca() as said, App() as app:
+        app.ask("Talk slowly")
+        wait_heard(said, "end.")
+        press("Escape")
+        wait_heard(said, "Answer stopped, ")
+        expect(said[0] == "Describing…", f"it began with {said[0]!r}")
+        spoken = said[1:-1]
+        expect(spoken[0].startswith("word1 word2 "), f"it began with {spoken[0]!r}")
+        expect(all(part.endswith(" end.") for part in spoken), f"no whole sentences: {spoken}")
+        expect("word1 " not in said[-1], f"it is said twice: {said[-1]!r}")
 
 
 def right_to_left():
@@ -284,6 +308,7 @@ if __name__ == "__main__":
             narrow,
             a_reader_may_ask_for_a_window_that_has_gone,
             orca_presents_answers,
+            orca_presents_whole_sentences_where_it_is_set_to,
             right_to_left,
             no_internet_sockets,
             without_any_network,

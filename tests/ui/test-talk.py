@@ -116,13 +116,20 @@ def details_of_an_answer():
         app.find("label", "The model had ended its answer$")
 
 
+def turns_left_out_are_told():
+    with App() as app:
+        app.ask("Do not forget me")
+        app.answer("You asked: Do not forget me")
+        app.find("label", "memory is full: it no longer saw the 2 oldest turns")
+        app.ask("Still there?")
+        app.answer("You asked: Still there")
+        expect(len(app.all("label", "memory is full")) == 1, "it is told where it was not so")
+
+
 def questions_wait_for_the_model():
     folder = os.path.join(os.environ["HOME"], "slow-model")
     os.makedirs(folder, exist_ok=True)
-    config = os.path.join(os.environ["XDG_CONFIG_HOME"], "glib-2.0", "settings")
-    os.makedirs(config)
-    with open(os.path.join(config, "keyfile"), "w") as file:
-        file.write(f"[org/allava/Allava]\nmodel='{folder}'\n")
+    desktop.configure(f"model='{folder}'")
     with App() as app:
         app.find("label", "^Loading .*You can already write and send")
         app.find("progress bar")
@@ -134,10 +141,7 @@ def questions_wait_for_the_model():
 
 
 def a_broken_model_is_told_and_nothing_typed_is_lost():
-    config = os.path.join(os.environ["XDG_CONFIG_HOME"], "glib-2.0", "settings")
-    os.makedirs(config)
-    with open(os.path.join(config, "keyfile"), "w") as file:
-        file.write("[org/allava/Allava]\nmodel='/broken'\n")
+    desktop.configure("model='/broken'")
     with App() as app:
         app.find(("alert", "notification", "label"), "^/broken/config.json is broken")
         app.find(desktop.BUTTON, "^Choose a Model")
@@ -176,13 +180,6 @@ def another_model_keeps_the_conversation():
         app.ask("And now?")
         app.answer("You asked: And now")
         expect(len(app.messages()) == 4, f"there are {app.messages()}")
-
-
-def what_is_left_out_is_told():
-    with App() as app:
-        app.ask("Do you forget?")
-        app.answer("You asked: Do you forget")
-        app.find("label", "it no longer saw the 2 oldest turns")
 
 
 def the_preferences_are_used():
@@ -226,11 +223,11 @@ if __name__ == "__main__":
             delete_a_message_and_undo,
             markdown_is_rendered,
             details_of_an_answer,
+            turns_left_out_are_told,
             questions_wait_for_the_model,
             a_broken_model_is_told_and_nothing_typed_is_lost,
             the_bundled_model_is_introduced,
             another_model_keeps_the_conversation,
-            what_is_left_out_is_told,
             the_preferences_are_used,
             a_failed_answer_says_why_in_its_row,
         ]
