@@ -345,8 +345,9 @@ static const Damage damages[] = {
     {"\"dtype\":\"F16\"", "\"dtype\":\"U16\"", ALLAVA_ERROR_FORMAT, "should be F16"},
     {"\"dtype\":\"U8\"", "\"dtype\":\"I8\"", ALLAVA_ERROR_FORMAT, "is not q8 of the matrix"},
     {"\"dtype\":\"I8\"", "\"dtype\":\"U8\"", ALLAVA_ERROR_FORMAT, "is not q4 of the matrix"},
-    {"\"shape\":[1024,4]", "\"shape\":[512,08]", ALLAVA_ERROR_FORMAT, ""},
-    {"\"shape\":[1024,4]", "\"shape\":[2048,2]", ALLAVA_ERROR_FORMAT, "should be F16 [1024, 4]"},
+    /* The scales of an fc1. */
+    {"\"shape\":[1024,8]", "\"shape\":[512,08]", ALLAVA_ERROR_FORMAT, ""},
+    {"\"shape\":[1024,8]", "\"shape\":[2048,4]", ALLAVA_ERROR_FORMAT, "should be U16 [1024, 8]"},
 };
 
 /* Replaces the first, within the header alone; TRUE where it was there. */

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from .batch import Names, answer_loss, naming_loss
@@ -105,7 +106,9 @@ class Limits:
 
 
 class Trainer:
-    def __init__(self, work: Path, pictures: Path, stage: Stage, limits: Limits, device: str, threads: int) -> None:
+    def __init__(
+        self, work: Path, pictures: Path, stage: Stage, limits: Limits, device: str, threads: int, weights: Path | None
+    ) -> None:
         self.work, self.stage, self.limits, self.device = work, stage, limits, device
         torch.set_num_threads(threads)
         torch.manual_seed(sum(map(ord, stage.name)))
@@ -127,16 +130,19 @@ class Trainer:
         self._features: dict[str, Tensor] = {}
         self.known_shards = len(list((work / "features").glob("*.pt")))
         self.step, self.seconds = 0, 0.0
-        self._resume()
+        self._resume(weights)
         self.first_step = self.step
         print(f"{stage.name}: {describe_sizes(self.model)}; step {self.step} of {limits.steps}", flush=True)
 
-    def _resume(self) -> None:
+    def _resume(self, weights: Path | None) -> None:
         own, before = self.work / f"{self.stage.name}.pt", self.work / f"{self.stage.after}.pt"
         if own.exists():
             state = torch.load(own, map_location=self.device, weights_only=True)
             self.step, self.seconds = state["step"], state["seconds"]
             self.optimizer.load_state_dict(state["optimizer"])
+        elif weights:
+            self.model.load_tensors(load_file(weights / "model.safetensors"))
+            return
         elif self.stage.after:
             state = torch.load(before, map_location=self.device, weights_only=True)
         else:
@@ -267,6 +273,7 @@ def main() -> None:
     parser.add_argument("stage", choices=STAGES)
     parser.add_argument("--work", type=Path, required=True, help="folder of tokenizer.json and the checkpoints")
     parser.add_argument("--pictures", type=Path, required=True, help="folder that recipe.draw wrote")
+    parser.add_argument("--weights", type=Path, help="begin with this model's folder, not with the stage before")
     parser.add_argument("--steps", type=int, help="instead of the stage's own number")
     parser.add_argument("--minutes", type=float, default=math.inf, help="end by then, on a slow or busy machine")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -274,7 +281,7 @@ def main() -> None:
     options = parser.parse_args()
     stage = STAGES[options.stage]
     limits = Limits(options.steps or stage.steps, options.minutes * 60)
-    trainer = Trainer(options.work, options.pictures, stage, limits, options.device, options.threads)
+    trainer = Trainer(options.work, options.pictures, stage, limits, options.device, options.threads, options.weights)
     trainer.run()
 
 
