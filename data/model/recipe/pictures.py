@@ -143,9 +143,9 @@ def example() -> Image.Image:
         return Thing("shape", shape, shape, f"a {colour} {shape}", colour, x, y, radius, rgb=rgb, detail=detail)
 
     shapes = (
-        thing("circle", "red", (220, 40, 40), 110, 110, 62, 0.5),
-        thing("heart", "purple", (128, 40, 150), 256, 300, 66, 0.5),
-        thing("star", "yellow", (255, 220, 40), 400, 100, 70, 0.4),
+        thing("circle", "red", (220, 40, 40), 106, 104, 78, 0.5),
+        thing("heart", "purple", (128, 40, 150), 256, 286, 80, 0.5),
+        thing("star", "yellow", (255, 220, 40), 402, 108, 88, 0.4),
     )
     ground = Ground("gradient", ("white", "light blue"), ((255, 255, 255), (170, 210, 250)), 0)
     scene = Scene("things", 512, 384, ground, shapes)
