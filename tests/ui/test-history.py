@@ -67,6 +67,45 @@ def files_with(text):
                     yield name
 
 
+def export_everything():
+    folder = os.path.join(os.environ["HOME"], "exported")
+    os.makedirs(folder)
+    with App() as app:
+        talk(app, "Keep this")
+        press("F10")
+        app.wait_focus("menu item", "^Export All")
+        press("Return")
+        app.choose_folder(folder)
+        app.find(None, "^1 conversation exported$")
+        (name,) = os.listdir(folder)
+        with open(os.path.join(folder, name)) as file:
+            expect("You asked: Keep this" in file.read(), "the export lacks the answer")
+
+
+def open_the_data_folder():
+    """With the program that the system has for folders."""
+    opened, opener = (os.path.join(os.environ["HOME"], name) for name in ("opened", "opener"))
+    with open(opener, "w") as file:
+        file.write(f'#!/bin/sh\necho "$1" >{opened}.new && mv {opened}.new {opened}\n')
+    os.chmod(opener, 0o755)
+    applications = os.path.join(os.environ["XDG_DATA_HOME"], "applications")
+    os.makedirs(applications)
+    with open(os.path.join(applications, "opener.desktop"), "w") as file:
+        file.write("[Desktop Entry]\nType=Application\nName=Opener\nMimeType=inode/directory;\n")
+        file.write(f"Exec={opener} %u\n")
+    with open(os.path.join(os.environ["XDG_CONFIG_HOME"], "mimeapps.list"), "w") as file:
+        file.write("[Default Applications]\ninode/directory=opener.desktop\n")
+    with App() as app:
+        press("F10")
+        app.wait_focus("menu item", "^Export All")
+        press("Down")
+        app.wait_focus("menu item", "^Open Data Folder")
+        press("Return")
+        wait(lambda: os.path.exists(opened), "the folder to be opened")
+    with open(opened) as file:
+        expect(os.path.join(os.environ["XDG_DATA_HOME"], "allava") in file.read(), "another folder was opened")
+
+
 def delete_everything():
     with App() as app:
         talk(app, "A secret")
@@ -126,6 +165,8 @@ if __name__ == "__main__":
             search_with_highlighted_hits,
             rename,
             delete_and_undo,
+            export_everything,
+            open_the_data_folder,
             delete_everything,
             a_kill_loses_little,
             closing_while_it_answers_saves_the_answer,

@@ -182,6 +182,19 @@ def another_model_keeps_the_conversation():
         expect(len(app.messages()) == 4, f"there are {app.messages()}")
 
 
+def a_folder_with_a_model_is_added():
+    folder = os.path.join(os.environ["HOME"], "elsewhere")
+    os.makedirs(folder)
+    for name in ("config.json", "model.safetensors"):
+        with open(os.path.join(folder, name), "w") as file:
+            file.write('{"model_type": "llava_phi"}')
+    with App() as app:
+        press("ctrl+d")
+        app.click("^Add a Folder")
+        app.choose_folder(folder)
+        app.find(desktop.BUTTON, "^Model: elsewhere")
+
+
 def the_preferences_are_used():
     with App() as app:
         app.ask("Small?")
@@ -228,6 +241,7 @@ if __name__ == "__main__":
             a_broken_model_is_told_and_nothing_typed_is_lost,
             the_bundled_model_is_introduced,
             another_model_keeps_the_conversation,
+            a_folder_with_a_model_is_added,
             the_preferences_are_used,
             a_failed_answer_says_why_in_its_row,
         ]
