@@ -161,12 +161,17 @@ def the_bundled_model_is_introduced():
         app.find(("check box", "radio button"), r"^allava-nano \(")
 
 
-def another_model_keeps_the_conversation():
-    folder = os.path.join(os.environ["XDG_DATA_HOME"], "allava", "models", "other")
+def make_model(folder):
+    """As much of one as the model menu looks at."""
     os.makedirs(folder)
     for name in ("config.json", "model.safetensors"):
         with open(os.path.join(folder, name), "w") as file:
             file.write('{"model_type": "llava_phi"}')
+    return folder
+
+
+def another_model_keeps_the_conversation():
+    folder = make_model(os.path.join(os.environ["XDG_DATA_HOME"], "allava", "models", "other"))
     with App() as app:
         app.ask("Who are you?")
         app.answer("You asked: Who are you")
@@ -183,11 +188,7 @@ def another_model_keeps_the_conversation():
 
 
 def a_folder_with_a_model_is_added():
-    folder = os.path.join(os.environ["HOME"], "elsewhere")
-    os.makedirs(folder)
-    for name in ("config.json", "model.safetensors"):
-        with open(os.path.join(folder, name), "w") as file:
-            file.write('{"model_type": "llava_phi"}')
+    folder = make_model(os.path.join(os.environ["HOME"], "elsewhere"))
     with App() as app:
         press("ctrl+d")
         app.click("^Add a Folder")
