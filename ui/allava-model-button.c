@@ -74,7 +74,8 @@ add_choice (AllavaModelButton *self, const char *path, const char *name, const c
 {
   GtkWidget *first = gtk_widget_get_first_child (GTK_WIDGET (self->models));
   g_autofree char *text = detail ? g_strdup_printf ("%s (%s)", name, detail) : g_strdup (name);
-  GtkWidget *check = gtk_check_button_new_with_label (text);
+  GtkWidget *check = g_object_new (GTK_TYPE_CHECK_BUTTON, "label", text, "accessible-role",
+                                   GTK_ACCESSIBLE_ROLE_RADIO, NULL);
   gtk_widget_set_tooltip_text (check, path);
   g_object_set_data_full (G_OBJECT (check), "path", g_strdup (path), g_free);
   if (first)
@@ -84,6 +85,27 @@ add_choice (AllavaModelButton *self, const char *path, const char *name, const c
       g_strcmp0 (path, allava_generator_get_model_path (get_generator (self))) == 0);
   g_signal_connect_object (check, "toggled", G_CALLBACK (toggled_cb), self, 0);
   gtk_box_append (self->models, check);
+}
+
+/* The arrow keys pass over models: GTK's radio buttons would choose, and load, each on the way. */
+static gboolean
+key_pressed_cb (GtkEventControllerKey *keys,
+                guint key,
+                guint code G_GNUC_UNUSED,
+                GdkModifierType modifiers G_GNUC_UNUSED,
+                AllavaModelButton *self)
+{
+  gboolean is_up = key == GDK_KEY_Up || key == GDK_KEY_KP_Up;
+  if (!is_up && key != GDK_KEY_Down && key != GDK_KEY_KP_Down)
+    return GDK_EVENT_PROPAGATE;
+  GtkWidget *focus = gtk_widget_get_focus_child (GTK_WIDGET (self->models));
+  GtkWidget *next =
+      is_up ? gtk_widget_get_prev_sibling (focus) : gtk_widget_get_next_sibling (focus);
+  if (next)
+    gtk_widget_grab_focus (next);
+  else
+    gtk_widget_error_bell (gtk_event_controller_get_widget (GTK_EVENT_CONTROLLER (keys)));
+  return GDK_EVENT_STOP;
 }
 
 /* The menu is entered at the model in use. */
@@ -265,6 +287,7 @@ allava_model_button_class_init (AllavaModelButtonClass *klass)
   gtk_widget_class_bind_template_child (widget_class, AllavaModelButton, models);
   gtk_widget_class_bind_template_child (widget_class, AllavaModelButton, error);
   gtk_widget_class_bind_template_callback (widget_class, shown_cb);
+  gtk_widget_class_bind_template_callback (widget_class, key_pressed_cb);
   gtk_widget_class_bind_template_callback (widget_class, add_clicked_cb);
   gtk_widget_class_set_accessible_role (widget_class, GTK_ACCESSIBLE_ROLE_GROUP);
 }

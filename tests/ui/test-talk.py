@@ -158,7 +158,7 @@ def the_bundled_model_is_introduced():
         press("Escape")
         app.gone("label", "^hf download")
         press("ctrl+d")
-        app.find(("check box", "radio button"), r"^allava-nano \(")
+        app.find("radio button", r"^allava-nano \(")
 
 
 def make_model(folder):
@@ -171,14 +171,21 @@ def make_model(folder):
 
 
 def another_model_keeps_the_conversation():
-    folder = make_model(os.path.join(os.environ["XDG_DATA_HOME"], "allava", "models", "other"))
+    models = os.path.join(os.environ["XDG_DATA_HOME"], "allava", "models")
+    make_model(os.path.join(models, "another"))
+    folder = make_model(os.path.join(models, "other"))
     with App() as app:
         app.ask("Who are you?")
         app.answer("You asked: Who are you")
         press("ctrl+d")
         app.find("label", r"^Runs on: cpu, f32\. There is no graphics card\.$")
-        app.wait_focus(("check box", "radio button"), r"^allava-nano \(")
+        app.wait_focus("radio button", r"^allava-nano \(")
         press("Down")
+        app.wait_focus("radio button", r"^another \(")
+        press("Down")
+        app.wait_focus("radio button", r"^other \(")
+        app.find(desktop.BUTTON, "^Model: allava-nano")  # to pass a model is not to choose it
+        press("Return")
         app.find(desktop.BUTTON, "^Model: other")
         with open(os.path.join(os.environ["XDG_CONFIG_HOME"], "glib-2.0", "settings", "keyfile")) as file:
             expect(folder in file.read(), "the choice is not kept")
