@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from dataclasses import fields as fields_of
 
 import numpy as np
 import torch
@@ -23,10 +24,11 @@ from .wording import Talk, marked_pieces, plain
 
 OPENING = "[INST] "
 PICTURE = -1  # segment number of what every conversation sees
-BUDGET = 240  # text tokens in a row
+NOTHING = -2  # and of what fills a bin up
+BINS, BIN = 2, 120  # bins of text tokens in a row: conversations in one do not even look at those in another
 GAZING_HEADS = 3
 NO_LOSS = -100
-SHARPNESS = 24  # a patch has a name, a colour and a place, and so is but half alike to each
+SHARPNESS = 40  # a patch has a name, a colour and a place, and so is but half alike to each
 
 
 @dataclass
@@ -36,6 +38,10 @@ class Row:
     positions: list[int]
     targets: list[int]  # the next token where it belongs to an answer
     about: list[int]  # and which thing that token is about, or -1
+
+    def extend(self, other: Row) -> None:
+        for field in fields_of(self):
+            getattr(self, field.name).extend(getattr(other, field.name))
 
 
 @dataclass(frozen=True)
@@ -69,56 +75,62 @@ def turn_pieces(words: Words, talk: Talk) -> list[Piece]:
     return pieces
 
 
+def pack_talk(words: Words, talk: Talk, number: int, start: int) -> Row:
+    """One conversation, after a picture that ends at START; without a picture, its first piece opens at position 0."""
+    row = Row([], [], [], [], [])
+    segment = number - (0 if talk.sees_picture else 1)
+    for piece in turn_pieces(words, talk):
+        if piece.is_answer:
+            row.targets[-1], row.about[-1] = piece.ids[0], piece.about[0]
+            row.targets += [*piece.ids[1:], NO_LOSS]
+            row.about += [*piece.about[1:], -1]
+        else:
+            row.targets += [NO_LOSS] * len(piece.ids)
+            row.about += piece.about
+        row.ids += piece.ids
+    row.segments += [segment] * len(row.ids)
+    first = start if talk.sees_picture else 0
+    row.positions += range(first, first + len(row.ids))
+    return row
+
+
 def pack(words: Words, scene: Scene, rng: random.Random, patches: int, captions: bool) -> Row:
+    """The picture, then BINS bins of BIN tokens, each filled with conversations until the next one has no room."""
     opening = words.encode(OPENING)
     start = len(opening) + patches
     row = Row(
         [*opening] + [words.end] * patches, [PICTURE] * start, list(range(start)), [NO_LOSS] * start, [-1] * start
     )
+    bins = [Row([], [], [], [], []) for _ in range(BINS)]
     number = 0
     while True:
-        talk = caption(rng, scene) if captions else talk_about(rng, scene)
-        pieces = turn_pieces(words, talk)
-        length = sum(len(p.ids) for p in pieces)
-        if number and len(row.ids) + length > start + BUDGET:
-            return row
-        # Without a picture the first piece is the opening itself, at position 0.
         number += 2
-        position = start if talk.sees_picture else 0
-        for piece in pieces:
-            row.ids += piece.ids
-            row.segments += [number - (0 if talk.sees_picture else 1)] * len(piece.ids)
-            row.positions += range(position, position + len(piece.ids))
-            if piece.is_answer:
-                row.targets[-1], row.about[-1] = piece.ids[0], piece.about[0]
-                row.targets += [*piece.ids[1:], NO_LOSS]
-                row.about += [*piece.about[1:], -1]
-            else:
-                row.targets += [NO_LOSS] * len(piece.ids)
-                row.about += piece.about
-            position += len(piece.ids)
-        if len(row.ids) > start + BUDGET - 14:
-            return row
+        talk = caption(rng, scene) if captions else talk_about(rng, scene)
+        packed = pack_talk(words, talk, number, start)
+        room = [b for b in bins if len(b.ids) + len(packed.ids) <= BIN]
+        if room:
+            room[0].extend(packed)
+        elif len(packed.ids) <= BIN:
+            break
+    for each in bins:
+        rest = BIN - len(each.ids)
+        row.extend(each)
+        row.extend(Row([words.end] * rest, [NOTHING] * rest, [0] * rest, [NO_LOSS] * rest, [-1] * rest))
+    return row
 
 
-def collate(rows: list[Row], end: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """ids, positions, targets, about [B, T] and who sees whom: bool [B, 1, T, T]. Odd segments do not see the picture."""
-    length = max(len(r.ids) for r in rows)
-    ids = np.full((len(rows), length), end, np.int64)
-    segments = np.full((len(rows), length), -2, np.int64)
-    positions = np.zeros((len(rows), length), np.int64)
-    targets = np.full((len(rows), length), NO_LOSS, np.int64)
-    about = np.full((len(rows), length), -1, np.int64)
-    for i, row in enumerate(rows):
-        n = len(row.ids)
-        ids[i, :n], segments[i, :n], positions[i, :n] = row.ids, row.segments, row.positions
-        targets[i, :n], about[i, :n] = row.targets, row.about
-    s = torch.from_numpy(segments)
-    query, key = s[:, :, None], s[:, None, :]
-    sees = (query == key) | ((key == PICTURE) & (query >= 0) & (query % 2 == 0))
-    sees &= torch.ones(length, length, dtype=torch.bool).tril()
-    tensors = (torch.from_numpy(a) for a in (ids, positions, targets, about))
-    return *tensors, sees[:, None]  # type: ignore[return-value]
+def collate(rows: list[Row], start: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """ids, positions, targets, about [B, T], and what each bin's tokens see of picture and bin: bool [B, BINS, BIN, START + BIN].
+
+    Odd segments do not see the picture.
+    """
+    fields = ([getattr(r, f.name) for r in rows] for f in fields_of(Row))
+    ids, segments, positions, targets, about = (torch.tensor(f) for f in fields)
+    text = segments[:, start:].unflatten(1, (BINS, BIN))
+    query, key = text[..., :, None], text[..., None, :]
+    beside = (query == key) & torch.ones(BIN, BIN, dtype=torch.bool).tril()
+    above = ((query >= 0) & (query % 2 == 0)).expand(-1, -1, -1, start)
+    return ids, positions, targets, about, torch.cat((above, beside), -1)
 
 
 class Names:
@@ -177,8 +189,8 @@ def answer_loss(
 ) -> tuple[Tensor, Tensor, dict[str, float]]:
     """Cross-entropy of the answers' tokens; the gaze's; and the share of tokens that greedy choice has right."""
     packed = [pack(words, shard.scenes[i], rng, image.shape[1], captions) for i in rows]
-    ids, positions, targets, about, sees = (t.to(image.device) for t in collate(packed, words.end))
     image_at = len(words.encode(OPENING))
+    ids, positions, targets, about, sees = (t.to(image.device) for t in collate(packed, image_at + image.shape[1]))
     hidden = model.decode(image, ids, image_at, sees, positions)
     asked = targets != NO_LOSS
     logits = model.decoder.lm_head(hidden[asked]).float()

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import CLIPVisionConfig, CLIPVisionModel, PhiConfig, PhiForCausalLM
+from transformers import AttentionInterface, CLIPVisionConfig, CLIPVisionModel, PhiConfig, PhiForCausalLM
 from transformers.models.phi.modeling_phi import apply_rotary_pos_emb
 
 from .draw import MEAN, STD
@@ -72,6 +72,35 @@ def _decoder_config(s: Sizes, vocabulary: int) -> PhiConfig:
     )
 
 
+def _attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, scaling: float) -> Tensor:
+    shares = (query @ key.transpose(-1, -2) * scaling + bias).softmax(-1)
+    return shares @ value
+
+
+def _attend_in_bins(
+    _module: nn.Module, query: Tensor, key: Tensor, value: Tensor, bias: Tensor, scaling: float, **_: Any
+) -> tuple[Tensor, None]:
+    """Attention of a picture to itself, and of each bin of text to the picture and itself: [B, heads, T, d] to [B, T, heads, d].
+
+    BIAS is [B, bins, bin, picture + bin].
+    """
+    bins, size = bias.shape[1:3]
+    start = query.shape[2] - bins * size
+    ahead = torch.full((start, start), -3e4, dtype=query.dtype, device=query.device).triu(1)
+    seen = _attend(query[:, :, :start], key[:, :, :start], value[:, :, :start], ahead, scaling)
+
+    def beside_the_picture(x: Tensor) -> Tensor:
+        picture = x[:, :, None, :start].expand(-1, -1, bins, -1, -1)
+        return torch.cat((picture, x[:, :, start:].unflatten(2, (bins, size))), 3)
+
+    text = query[:, :, start:].unflatten(2, (bins, size))
+    told = _attend(text, beside_the_picture(key), beside_the_picture(value), bias[:, None], scaling)
+    return torch.cat((seen, told.flatten(2, 3)), 2).transpose(1, 2), None
+
+
+AttentionInterface.register("bins", _attend_in_bins)
+
+
 class LlavaPhi(nn.Module):
     def __init__(self, sizes: Sizes, vocabulary: int) -> None:
         super().__init__()
@@ -82,7 +111,7 @@ class LlavaPhi(nn.Module):
             nn.Linear(sizes.vision_hidden, sizes.hidden), nn.GELU(), nn.Linear(sizes.hidden, sizes.hidden)
         )
         self.decoder = PhiForCausalLM(_decoder_config(sizes, vocabulary))
-        self.decoder.config._attn_implementation = "eager"
+        self.decoder.config._attn_implementation = "bins"
         self.decoder.lm_head = nn.Linear(sizes.hidden, vocabulary, bias=False)  # ALLaVA has no bias here
         nn.init.normal_(self.decoder.lm_head.weight, std=0.02)
         for layer in self.decoder.model.layers:  # gelu_new as one kernel instead of eight
@@ -125,11 +154,14 @@ class LlavaPhi(nn.Module):
             x = layer(x, None)
         return x[:, 1:]
 
-    def decode(self, image: Tensor, ids: Tensor, image_at: int, mask: Tensor, positions: Tensor) -> Tensor:
-        """Hidden states [B, T, H] for ids [B, T] whose places image_at.. are the image's P embeddings."""
+    def decode(self, image: Tensor, ids: Tensor, image_at: int, sees: Tensor, positions: Tensor) -> Tensor:
+        """Hidden states [B, T, H] for ids [B, T] whose places image_at.. are the image's P embeddings.
+
+        After the picture come bins of text; what their tokens see is bool [B, bins, bin, picture's end + bin].
+        """
         words = self.decoder.model.embed_tokens(ids)
         end = image_at + image.shape[1]
-        bias = torch.zeros(mask.shape, dtype=image.dtype, device=mask.device).masked_fill(~mask, -3e4)
+        bias = torch.zeros(sees.shape, dtype=image.dtype, device=sees.device).masked_fill(~sees, -3e4)
         embeds = torch.cat((words[:, :image_at], image.to(words.dtype), words[:, end:]), 1)
         return self.decoder.model(
             inputs_embeds=embeds, attention_mask=bias, position_ids=positions, use_cache=False
@@ -263,6 +295,7 @@ def load_model(folder: Path) -> LlavaPhi:
     )  # fmt: skip
     model = LlavaPhi(sizes, config["vocab_size"])
     model.load_tensors(load_file(folder / "model.safetensors"))
+    model.decoder.config._attn_implementation = "eager"
     return model.eval()
 
 

@@ -15,13 +15,14 @@ from torch import Tensor
 
 from . import materials as collection
 from .draw import CELLS, letters, owners, prepare
-from .kinds import collage
+from .kinds import collage, things
 from .materials import Materials, noun_of
 from .scene import CANVAS, COLOUR_NAMES, GROUND_NAMES, PATCHES, PLACES, SHAPES, Drawn, Scene, Thing
 from .talk import MODULES
 
 MIX = {"things": 0.82, "print": 0.03, "chart": 0.04, "dialog": 0.03, "photo": 0.08}
 KINDS = tuple(MIX)
+SEVERAL_SHAPES = 0.18  # share of pictures of two to six shapes besides: they are the hardest to count and to list
 FIRST_COLLAGE = 5000  # shards from this number on are collages, which only the tower learns from
 WRITTEN = ("word", "number", "bar", "slice", "button")  # kinds whose things have no names to learn
 GROUNDS = (*GROUND_NAMES, "photo")
@@ -48,6 +49,14 @@ def pick_scene(rng: random.Random, materials: Materials, held_out: bool = False,
     return scene
 
 
+def _pick_for_training(rng: random.Random, materials: Materials, is_collage: bool) -> Scene:
+    if is_collage:
+        return collage.pick(rng, materials, False)
+    if rng.random() < SEVERAL_SHAPES:
+        return things.pick_shapes(rng, materials, False, 2)
+    return pick_scene(rng, materials)
+
+
 def draw(rng: random.Random, scene: Scene, materials: Materials) -> Drawn:
     drawn: Drawn = MODULES.get(scene.kind, collage).draw(rng, scene, materials)
     return drawn
@@ -62,7 +71,7 @@ def write_shard(folder: Path, materials: Materials, seed: int, count: int) -> No
     order = np.full((count, PATCHES**2, CELLS), NONE, np.int8)
     scenes = []
     for i in range(count):
-        scene = collage.pick(rng, materials, False) if seed >= FIRST_COLLAGE else pick_scene(rng, materials)
+        scene = _pick_for_training(rng, materials, seed >= FIRST_COLLAGE)
         drawn = draw(rng, scene, materials)
         pixels[i] = prepare(drawn.image)
         owner[i] = owners(drawn, len(scene.things))
@@ -163,8 +172,8 @@ class Pool:
         """Rows of one shard: of the first few only, where their number is given; with a chance of COLLAGES, of collages."""
         names = sorted(self.shards)
         split = bisect_left(names, f"{FIRST_COLLAGE:04d}")
-        chosen = names[split:] if rng.random() < collages and split < len(names) else names[:split][:shards]
-        shard = self.shards[chosen[rng.integers(len(chosen))]]
+        chosen = names[split:] if rng.random() < collages and split < len(names) else names[:split]
+        shard = self.shards[chosen[rng.integers(len(chosen[:shards]))]]
         return shard, np.sort(rng.choice(len(shard.scenes), count, replace=False))
 
 

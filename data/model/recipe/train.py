@@ -46,7 +46,7 @@ STAGES = {
     s.name: s
     for s in (
         Stage("tower", None, 8000, 64, 1.5e-3, 1.0e-2),  # vision tower
-        Stage("names", "tower", 400, 1, 3.0e-3, 1.0e-2),  # projector and embeddings
+        Stage("names", "tower", 900, 1, 3.0e-3, 1.0e-2),  # projector and embeddings
         Stage("captions", "names", 250, 24, 2.0e-3, 1.0e-2),  # projector and decoder, as in the next
         Stage("answers", "captions", 10000, 24, 1.5e-3, 8.0e-3),
     )
@@ -57,6 +57,7 @@ COLLAGES = (0.7, 0.2)  # share of collages among the tower's batches, then and a
 PARTIAL = 48
 NAMING_SHARE = 1.0
 NAMING_BATCH = 160
+NAMING_COLLAGES = 0.6
 FIRST_SHARDS = 20  # whose features are taken at once
 GAZE_SHARE = 0.3
 STEPS_TO_A_SHARD = 60
@@ -71,11 +72,11 @@ def rate_at(step: int, progress: float) -> float:
 class Optimizers:
     """Muon for the layers' matrices, which need a third of AdamW's steps so; AdamW for the rest."""
 
-    def __init__(self, modules: list[nn.Module], stage: Stage) -> None:
+    def __init__(self, modules: list[nn.Module], stage: Stage, share: float) -> None:
         named = [(n, p) for m in modules for n, p in m.named_parameters()]
         inner = [p for n, p in named if p.dim() == 2 and "layers." in n]
         others = [p for n, p in named if not (p.dim() == 2 and "layers." in n)]
-        self._rates = (stage.matrix_rate, stage.rate)
+        self._rates = (share * stage.matrix_rate, share * stage.rate)
         self._all: tuple[torch.optim.Optimizer, ...] = (
             torch.optim.Muon(inner, lr=stage.matrix_rate, momentum=0.95, weight_decay=0.01,
                              adjust_lr_fn="match_rms_adamw", ns_steps=4),
@@ -103,6 +104,7 @@ class Limits:
 
     steps: int
     seconds: float
+    rates: float = 1  # share of the stage's learning rates
 
 
 class Trainer:
@@ -124,7 +126,7 @@ class Trainer:
             )
         self.heads = Heads(Sizes().vision_hidden, len(classes)).to(device)
         trained = [self.model.vision, self.heads] if stage.is_vision else [self.model.projector, self.model.decoder]
-        self.optimizer = Optimizers(trained, stage)
+        self.optimizer = Optimizers(trained, stage, limits.rates)
         if stage.is_vision:
             shutil.rmtree(work / "features", ignore_errors=True)  # another tower sees otherwise
         self._features: dict[str, Tensor] = {}
@@ -140,14 +142,14 @@ class Trainer:
             state = torch.load(own, map_location=self.device, weights_only=True)
             self.step, self.seconds = state["step"], state["seconds"]
             self.optimizer.load_state_dict(state["optimizer"])
-        elif weights:
+        elif weights and weights.is_dir():
             self.model.load_tensors(load_file(weights / "model.safetensors"))
             return
-        elif self.stage.after:
-            state = torch.load(before, map_location=self.device, weights_only=True)
+        elif weights or self.stage.after:
+            state = torch.load(weights or before, map_location=self.device, weights_only=True)
         else:
             return
-        # The vocabulary may have grown since the warm start, which does not use it.
+        # The vocabulary may have grown since the tower was trained, which does not use it.
         kept = {k: v for k, v in state["model"].items() if v.shape == self.model.state_dict()[k].shape}
         self.model.load_state_dict(kept, strict=not self.stage.after)
         self.heads.load_state_dict(state["heads"])
@@ -178,7 +180,7 @@ class Trainer:
                 rng, *self.pool.pick(rng, self.stage.batch, None, COLLAGES[not self._is_partial()])
             )
         shard, rows = self.pool.pick(rng, self.stage.batch, grown)
-        naming, named = self._naming_loss(rng, shard)
+        naming, named = self._naming_loss(rng, grown)
         told = {"naming": naming.item(), "named": named}
         if self.stage.name == "names":
             return naming, told
@@ -188,9 +190,9 @@ class Trainer:
         loss, gaze, right = answer_loss(self.model, self.words, image, shard, rows, talk, is_captions)
         return loss + NAMING_SHARE * naming + GAZE_SHARE * gaze, right | told
 
-    def _naming_loss(self, rng: np.random.Generator, shard: Shard) -> tuple[Tensor, float]:
-        """It needs no decoder, and so can afford many pictures: names are rare."""
-        rows = np.sort(rng.choice(len(shard.scenes), NAMING_BATCH, replace=False))
+    def _naming_loss(self, rng: np.random.Generator, shards: int) -> tuple[Tensor, float]:
+        """It needs no decoder, and so can afford many pictures, collages too: names are rare."""
+        shard, rows = self.pool.pick(rng, NAMING_BATCH, shards, NAMING_COLLAGES)
         image = self.model.projector(self._features_of(shard)[rows].to(self.device))
         labels = ((self.names, shard.label), (self.colours, shard.colour), (self.places, shard.place))
         return naming_loss(self.model, image, [(n, torch.from_numpy(v[rows]).long()) for n, v in labels])
@@ -273,14 +275,17 @@ def main() -> None:
     parser.add_argument("stage", choices=STAGES)
     parser.add_argument("--work", type=Path, required=True, help="folder of tokenizer.json and the checkpoints")
     parser.add_argument("--pictures", type=Path, required=True, help="folder that recipe.draw wrote")
-    parser.add_argument("--weights", type=Path, help="begin with this model's folder, not with the stage before")
+    parser.add_argument(
+        "--weights", type=Path, help="begin with this model's folder or checkpoint, not with the stage before"
+    )
     parser.add_argument("--steps", type=int, help="instead of the stage's own number")
     parser.add_argument("--minutes", type=float, default=math.inf, help="end by then, on a slow or busy machine")
+    parser.add_argument("--rates", type=float, default=1, help="share of the stage's learning rates, for a second run")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     stage = STAGES[options.stage]
-    limits = Limits(options.steps or stage.steps, options.minutes * 60)
+    limits = Limits(options.steps or stage.steps, options.minutes * 60, options.rates)
     trainer = Trainer(options.work, options.pictures, stage, limits, options.device, options.threads, options.weights)
     trainer.run()
 

@@ -237,8 +237,12 @@ def pick(rng: random.Random, materials: Materials, held_out: bool) -> Scene:
     return _pick(rng, materials, held_out, rng.random() < 0.45)
 
 
-def pick_shapes(rng: random.Random, materials: Materials, held_out: bool) -> Scene:
-    return _pick(rng, materials, held_out, True)
+def pick_shapes(rng: random.Random, materials: Materials, held_out: bool, least: int = 0) -> Scene:
+    """A scene of shapes, at least so many."""
+    while True:
+        scene = _pick(rng, materials, held_out, True)
+        if len(scene.things) >= least:
+            return scene
 
 
 def pick_one(rng: random.Random, materials: Materials, held_out: bool, sprite: Sprite) -> Scene:
