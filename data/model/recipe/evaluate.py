@@ -116,6 +116,15 @@ def is_right(question: Question, said: str) -> bool:
     return phrases(said) == phrases(right) or said in question.accepted
 
 
+def is_named(question: Question, said: str) -> bool:
+    """Whether the name is right, whatever the article before it."""
+
+    def name(answer: str) -> str:
+        return re.sub(r"^It is (an? |the )?", "", answer)
+
+    return name(said) in {name(a) for a in (plain(question.turn.answer), *question.accepted)}
+
+
 def main_colour_words(text: str) -> set[str]:
     return set(re.findall(r"red|orange|yellow|green|blue|purple|pink|brown|black|white|grey", text))
 
@@ -233,9 +242,12 @@ def evaluate(
         if words not in said:
             said[words] = answerer.answer(image, words)
         right = is_right(question, said[words])
-        tally = counts[question.heading.strip()]
-        tally[0] += right
-        tally[1] += 1
+        results = {question.heading.strip(): right}
+        if question.heading in NAME_HEADINGS.values():
+            results[f"{question.heading}, any article"] = is_named(question, said[words])
+        for heading, is_so in results.items():
+            counts[heading][0] += is_so
+            counts[heading][1] += 1
         if not right and show > 0:
             show -= 1
             print(
