@@ -278,17 +278,6 @@ fetch_block (const AllavaMatrix *matrix, const Block *block)
   };
 }
 
-/* A tile of y that is about to be finished comes back from wherever the last block left it. */
-static void
-fetch_tile (const AllavaLinear *op, size_t rows, size_t row, size_t column)
-{
-  for (size_t i = 0; i < rows; i++) {
-    const float *y = op->y + (row + i) * op->y_stride + column;
-    for (size_t j = 0; j < NR; j += 16)
-      _mm_prefetch (y + j, _MM_HINT_T0);
-  }
-}
-
 /* Adds the product of one block with all rows of x, A, to y from ROW on; NEXT follows. */
 static void
 multiply_block (const AllavaLinear *op,

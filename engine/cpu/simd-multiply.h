@@ -21,6 +21,17 @@ typedef struct {
   size_t pieces; /* left in all rows */
 } Fetch;
 
+/* A tile of y that is about to be finished comes back from wherever the last block left it. */
+static inline void
+fetch_tile (const AllavaLinear *op, size_t rows, size_t row, size_t column)
+{
+  for (size_t i = 0; i < rows; i++) {
+    const float *y = op->y + (row + i) * op->y_stride + column;
+    for (size_t j = 0; j < NR; j += 16)
+      _mm_prefetch (y + j, _MM_HINT_T0);
+  }
+}
+
 /* c [rows, NR] = a b, or c += a b where ADD; FETCH may be NULL. A: ROWS <= MR rows of K words,
  * ALLAVA_BLOCK_WORDS apart. B: [K, NR] words. C: rows LDC apart. Words are floats, or pairs of bf16
  * (c is f32). */

@@ -263,17 +263,6 @@ multiply_panel (const AllavaLinear *op,
     activate_row (y + r * op->y_stride, n, op->activation);
 }
 
-/* y comes back from wherever the last block left it. */
-static void
-fetch_tile (const AllavaLinear *op, size_t rows, size_t row, size_t column)
-{
-  for (size_t i = 0; i < rows; i++) {
-    const float *y = op->y + (row + i) * op->y_stride + column;
-    for (size_t j = 0; j < NR; j += 16)
-      _mm_prefetch (y + j, _MM_HINT_T0);
-  }
-}
-
 /* The product of one block with all rows of x; NEXT follows. */
 static void
 multiply_block (const AllavaLinear *op,

@@ -115,22 +115,22 @@ struct Shared {
   __align__ (16) float planes[4]; /* [stride], where the input is normed */
 };
 
-/* norm (x) in planes; what pads it is zero. */
-template <typename W>
+/* norm (x) in planes, for P a CudaProject or CudaHead; what pads it is zero. */
+template <typename W, typename P>
 static __device__ const float *
-fill_normed (Shared &s, const float *x, const float *weight, const float *bias, float eps, size_t n,
-             size_t stride)
+fill_normed (Shared &s, const P &p)
 {
+  size_t stride = p.matrix.stride;
   float sum = 0.f, squares = 0.f;
-  for (size_t i = threadIdx.x; i < n; i += THREADS)
-    sum += x[i];
-  float mean = block_sum (sum, s.reduced[0]) / n;
-  for (size_t i = threadIdx.x; i < n; i += THREADS)
-    squares += (x[i] - mean) * (x[i] - mean);
-  float scale = 1.f / sqrtf (block_sum (squares, s.reduced[1]) / n + eps);
+  for (size_t i = threadIdx.x; i < p.n; i += THREADS)
+    sum += p.x[i];
+  float mean = block_sum (sum, s.reduced[0]) / p.n;
+  for (size_t i = threadIdx.x; i < p.n; i += THREADS)
+    squares += (p.x[i] - mean) * (p.x[i] - mean);
+  float scale = 1.f / sqrtf (block_sum (squares, s.reduced[1]) / p.n + p.eps);
   for (size_t i = threadIdx.x; i < stride; i += THREADS)
     s.planes[cuda_plane (i, W::N, stride)] =
-        i < n ? (x[i] - mean) * scale * weight[i] + bias[i] : 0.f;
+        i < p.n ? (p.x[i] - mean) * scale * p.weight[i] + p.bias[i] : 0.f;
   __syncthreads ();
   return s.planes;
 }
@@ -173,6 +173,16 @@ prefetch_vector (const float *v, size_t n)
   size_t at = ((size_t)blockIdx.x * THREADS + threadIdx.x) * 32; /* 128 bytes */
   if (v != nullptr && at < n)
     prefetch_to_l2 (v + at);
+}
+
+/* What norms the input and is added to the products, of a CudaProject or CudaHead. */
+template <typename P>
+static __device__ __forceinline__ void
+prefetch_normed (const P &p)
+{
+  prefetch_vector (p.weight, p.n);
+  prefetch_vector (p.bias, p.n);
+  prefetch_vector (p.matrix_bias, p.matrix.n_out);
 }
 
 /* This lane's part of the rows' products with the PLANES. */
@@ -381,16 +391,14 @@ struct Project {
   __device__ __forceinline__ void
   prefetch (void) const
   {
-    prefetch_vector (p.weight, p.n);
-    prefetch_vector (p.bias, p.n);
-    prefetch_vector (p.matrix_bias, p.matrix.n_out);
+    prefetch_normed (p);
   }
 
   template <typename W>
   __device__ __forceinline__ const float *
   get_planes (Shared &s) const
   {
-    return fill_normed<W> (s, p.x, p.weight, p.bias, p.eps, p.n, p.matrix.stride);
+    return fill_normed<W> (s, p);
   }
 
   /* A task's rows; the second is the first again where it has one. Returns the first's head (of q,
@@ -539,16 +547,14 @@ struct Head : Neighbours<CudaHead> {
   __device__ __forceinline__ void
   prefetch (void) const
   {
-    prefetch_vector (p.weight, p.n);
-    prefetch_vector (p.bias, p.n);
-    prefetch_vector (p.matrix_bias, p.matrix.n_out);
+    prefetch_normed (p);
   }
 
   template <typename W>
   __device__ __forceinline__ const float *
   get_planes (Shared &s) const
   {
-    return fill_normed<W> (s, p.x, p.weight, p.bias, p.eps, p.n, p.matrix.stride);
+    return fill_normed<W> (s, p);
   }
 
   __device__ void
