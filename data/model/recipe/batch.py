@@ -37,7 +37,7 @@ class Row:
     segments: list[int]
     positions: list[int]
     targets: list[int]  # the next token where it belongs to an answer
-    about: list[int]  # and which thing that token is about, or -1
+    about: list[int]  # and which thing that token is about, or a question's name that ends here; or -1
 
     def extend(self, other: Row) -> None:
         for field in fields_of(self):
@@ -47,21 +47,21 @@ class Row:
 @dataclass(frozen=True)
 class Piece:
     ids: tuple[int, ...]
-    about: tuple[int, ...]  # of an answer: which thing each token is about, or -1
+    about: tuple[int, ...]  # which thing each token is about, or -1
     is_answer: bool
 
 
-def encode_answer(words: Words, answer: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The answer's tokens, and which thing each is about."""
-    ids = words.encode(plain(answer))
+def encode_marked(words: Words, marked: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """A text's tokens, and which thing each is about."""
+    ids = words.encode(plain(marked))
     owners: list[int] = []
-    for text, thing in marked_pieces(answer):
+    for text, thing in marked_pieces(marked):
         owners += [thing] * len(text.encode())
     at, about = 0, []
     for token in ids:
         about.append(owners[min(at + words.length(token), len(owners)) - 1])  # where its last byte lies
         at += words.length(token)
-    return (*ids, words.end), (*about, -1)
+    return tuple(ids), tuple(about)
 
 
 def turn_pieces(words: Words, talk: Talk) -> list[Piece]:
@@ -69,9 +69,11 @@ def turn_pieces(words: Words, talk: Talk) -> list[Piece]:
     pieces: list[Piece] = []
     for i, turn in enumerate(talk.turns):
         start = "\n" if i == 0 and talk.sees_picture else OPENING
-        ids = words.encode(f"{start}{turn.question} [/INST] ")
-        pieces.append(Piece(ids, (-1,) * len(ids), False))
-        pieces.append(Piece(*encode_answer(words, turn.answer), True))
+        ids, about = encode_marked(words, f"{start}{turn.question} [/INST] ")
+        known = tuple(a if a != b else -1 for a, b in zip(about, (*about[1:], -1), strict=True))  # a name read whole
+        pieces.append(Piece(ids, known, False))
+        ids, about = encode_marked(words, turn.answer)
+        pieces.append(Piece((*ids, words.end), (*about, -1), True))
     return pieces
 
 
@@ -187,17 +189,18 @@ def gaze_loss(model: LlavaPhi, positions: Tensor, about: Tensor, owner: Tensor, 
 def answer_loss(
     model: LlavaPhi, words: Words, image: Tensor, shard: Shard, rows: np.ndarray, rng: random.Random, captions: bool
 ) -> tuple[Tensor, Tensor, dict[str, float]]:
-    """Cross-entropy of the answers' tokens; the gaze's; and the share of tokens that greedy choice has right."""
+    """Cross-entropy of the answers' tokens, double where they are about a thing; the gaze's; the share of tokens right."""
     packed = [pack(words, shard.scenes[i], rng, image.shape[1], captions) for i in rows]
     image_at = len(words.encode(OPENING))
     ids, positions, targets, about, sees = (t.to(image.device) for t in collate(packed, image_at + image.shape[1]))
     hidden = model.decode(image, ids, image_at, sees, positions)
     asked = targets != NO_LOSS
     logits = model.decoder.lm_head(hidden[asked]).float()
-    loss = F.cross_entropy(logits, targets[asked])
-    right = logits.detach().argmax(-1) == targets[asked]
-    told = {"answers": round(loss.item(), 5), "tokens_right": right.float().mean().item()}
+    each = F.cross_entropy(logits, targets[asked], reduction="none")
     pointed = about[asked] >= 0
+    loss = (each * (1 + pointed)).mean()
+    right = logits.detach().argmax(-1) == targets[asked]
+    told = {"answers": round(each.mean().item(), 5), "tokens_right": right.float().mean().item()}
     told["about_right"] = right[pointed].float().mean().item()
     owner = torch.from_numpy(shard.owner[rows]).to(image.device)
     gaze = gaze_loss(model, positions, about, owner, image_at)

@@ -238,7 +238,7 @@ def evaluate(
         if question.scene is not scene:
             scene, said = question.scene, {}
             image = draw(rng, scene, materials).image
-        words = question.turn.question
+        words = plain(question.turn.question)
         if words not in said:
             said[words] = answerer.answer(image, words)
         right = is_right(question, said[words])

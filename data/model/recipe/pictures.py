@@ -40,7 +40,7 @@ SHAPE_HEADINGS = (
     ("describe",),
     ("describe briefly",),
 )
-KIND_SKILLS = {
+KIND_SKILLS: dict[str, dict[str, tuple[str, ...]]] = {
     "print": {READING: ("read",)},
     "photo": {"photograph: hedged": ("describe",), "photograph: main colours": ("colours",)},
     "chart": {"chart": ("chart", "number", "compare", "colours")},
@@ -124,7 +124,7 @@ def make_pictures(answerer: TorchAnswerer, materials: Materials, out: Path, seed
             credits[path.name] = f"{photo.name} by {photo.author}, {photo.licence}"
         seen = Image.open(path).convert("RGB")
         for question in _questions(rng, materials, kind, scene, number):
-            words = question.turn.question
+            words = plain(question.turn.question)
             rights[question.heading] += is_right(question, answerer.answer(seen, words))
             asked[question.heading].append({"file": path.name, "question": words, "right": alternatives(question)})
     skills = [

@@ -20,9 +20,9 @@ from .materials import Materials, noun_of
 from .scene import CANVAS, COLOUR_NAMES, GROUND_NAMES, PATCHES, PLACES, SHAPES, Drawn, Scene, Thing
 from .talk import MODULES
 
-MIX = {"things": 0.82, "print": 0.03, "chart": 0.04, "dialog": 0.03, "photo": 0.08}
+MIX = {"things": 0.7, "print": 0.03, "chart": 0.05, "dialog": 0.03, "photo": 0.19}
 KINDS = tuple(MIX)
-SEVERAL_SHAPES = 0.18  # share of pictures of two to six shapes besides: they are the hardest to count and to list
+SEVERAL_SHAPES = {2: 0.2, 4: 0.25}  # shares of pictures of at least so many shapes besides: the hardest to tell
 FIRST_COLLAGE = 5000  # shards from this number on are collages, which only the tower learns from
 WRITTEN = ("word", "number", "bar", "slice", "button")  # kinds whose things have no names to learn
 GROUNDS = (*GROUND_NAMES, "photo")
@@ -52,9 +52,8 @@ def pick_scene(rng: random.Random, materials: Materials, held_out: bool = False,
 def _pick_for_training(rng: random.Random, materials: Materials, is_collage: bool) -> Scene:
     if is_collage:
         return collage.pick(rng, materials, False)
-    if rng.random() < SEVERAL_SHAPES:
-        return things.pick_shapes(rng, materials, False, 2)
-    return pick_scene(rng, materials)
+    least = rng.choices((*SEVERAL_SHAPES, 0), (*SEVERAL_SHAPES.values(), 1 - sum(SEVERAL_SHAPES.values())))[0]
+    return things.pick_shapes(rng, materials, False, least) if least else pick_scene(rng, materials)
 
 
 def draw(rng: random.Random, scene: Scene, materials: Materials) -> Drawn:
@@ -124,8 +123,7 @@ class Shard:
         count, patches = owner.shape
         label = np.full((count, patches), NONE, np.int16)
         colour = np.full((count, patches), NONE, np.int8)
-        place = np.full((count, patches), NONE, np.int8)
-        rank, same, alike = (np.full((count, patches), NONE, np.int8) for _ in range(3))
+        place, rank, same, alike = (np.full((count, patches), NONE, np.int8) for _ in range(4))
         lies = np.zeros((count, patches, 3), np.float32)
         ground = np.zeros((count, len(GROUNDS)), np.float32)
         middles = np.stack(np.divmod(np.arange(patches), PATCHES)[::-1], 1) + 0.5

@@ -64,7 +64,7 @@ def counted(count: int, noun: str, phrase: str = "") -> str:
 
 
 def groups(scene: Scene) -> list[str]:
-    """The kinds of things from left to right, each with its number."""
+    """The kinds of things in the order in which one reads, each with its number."""
     counts = Counter(kind(t) for t in scene.things)
     first = {kind(t): i for i, t in reversed(list(enumerate(scene.things)))}
     return [about(first[k], counted(n, k, scene.things[first[k]].phrase)) for k, n in counts.items()]
@@ -438,7 +438,7 @@ def ask_relation(rng: random.Random, scene: Scene) -> Turn | None:
         if true
         else f"No, the {about(i, a)} is {_OPPOSITE[told]} the {about(j, b)}."
     )
-    return Turn(vary(rng, f"Is the {a} {asked} the {b}?"), answer, "relation")
+    return Turn(vary(rng, f"Is the {about(i, a)} {asked} the {about(j, b)}?"), answer, "relation")
 
 
 def ask_larger(rng: random.Random, scene: Scene) -> Turn | None:
@@ -453,11 +453,12 @@ def ask_larger(rng: random.Random, scene: Scene) -> Turn | None:
     index, name = (i, a) if (ratio > 1) == wants_larger else (j, b)
     word = "larger" if wants_larger else "smaller"
     asked = "{larger|bigger}" if wants_larger else "smaller"
+    first, second = about(i, a), about(j, b)
     question = rng.choice(
         (
-            f"Which is {asked}, the {a} or the {b}?",
-            f"{{Which|What}} is {asked}: the {a} or the {b}?",
-            f"Is the {a} or the {b} {asked}?",
+            f"Which is {asked}, the {first} or the {second}?",
+            f"{{Which|What}} is {asked}: the {first} or the {second}?",
+            f"Is the {first} or the {second} {asked}?",
         )
     )
     return Turn(vary(rng, question), f"The {about(index, name)} is {word}.", "compare")
@@ -470,7 +471,7 @@ def ask_same_colour(rng: random.Random, scene: Scene) -> Turn | None:
     question = rng.choice(
         (
             "{Are|Do} {they|the {THINGS}|both} {have |of }the same {COLOUR}?",
-            f"Are the {a.name} and the {b.name} {{of |}}the same {{COLOUR}}?",
+            f"Are the {about(0, a.name)} and the {about(1, b.name)} {{of |}}the same {{COLOUR}}?",
         )
     )
     if a.colour == b.colour:
@@ -537,6 +538,6 @@ def follow_ups(rng: random.Random, scene: Scene) -> tuple[Turn, ...] | None:
 SKILLS: tuple[tuple[Ask, float], ...] = (
     (ask_brief, 0.10), (ask_full, 0.14), (ask_name, 0.14), (ask_shape_of_colour, 0.04), (ask_colour, 0.12), (ask_place, 0.13),
     (ask_number, 0.13), (ask_presence, 0.12), (ask_group, 0.02), (ask_whether, 0.05), (ask_ground, 0.05), (ask_all, 0.04),
-    (ask_all_colours, 0.02), (ask_relation, 0.04), (ask_larger, 0.03), (ask_same_colour, 0.02),
+    (ask_all_colours, 0.02), (ask_relation, 0.06), (ask_larger, 0.05), (ask_same_colour, 0.02),
 )  # fmt: skip
 CAPTION_SKILLS: tuple[tuple[Ask, float], ...] = ((ask_brief, 0.35), (ask_full, 0.4), (ask_all, 0.1), (ask_name, 0.15))

@@ -61,7 +61,7 @@ def corpus(rng: random.Random, materials: Materials, scenes: int) -> Iterator[st
         scene = pick_scene(rng, materials)
         for _ in range(4):
             for turn in talk_about(rng, scene).turns:
-                yield re.sub('"[^"]*"', '""', f"\n{turn.question} [/INST] ")
+                yield re.sub('"[^"]*"', '""', f"\n{plain(turn.question)} [/INST] ")
                 yield re.sub('"[^"]*"', '""', plain(turn.answer))
 
 

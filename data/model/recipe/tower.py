@@ -17,6 +17,8 @@ from .pool import CHARACTERS, GROUNDS, KINDS, LONGEST, NONE, Shard
 from .scene import COLOUR_NAMES, MOST_THINGS, PATCHES, PLACES
 from .talk import READS
 
+COUNTING = 2.0  # weight of the questions that go beyond one thing: the slowest to be learnt
+
 
 class Heads(nn.Module):
     """What is asked of each patch, of each thing and of the whole picture."""
@@ -91,7 +93,7 @@ class Questions:
         self.choose("colour", self.heads.colour(seen), self.labels(self.shard.colour).long()[covered], 0.7)
         self.choose("place", self.heads.place(seen), self.labels(self.shard.place).long()[covered], 0.5)
         for name, head in (("rank", self.heads.rank), ("same", self.heads.same), ("alike", self.heads.alike)):
-            self.choose(name, head(seen), self.labels(getattr(self.shard, name)).long()[covered], 1.0)
+            self.choose(name, head(seen), self.labels(getattr(self.shard, name)).long()[covered], COUNTING)
         if covered.any():
             lies = self.labels(self.shard.lies)[covered]
             self.loss = self.loss + F.smooth_l1_loss(self.heads.lies(seen).float(), lies)
@@ -121,7 +123,9 @@ class Questions:
 
     def ask_picture(self) -> None:
         mean, device = self.features.mean(1), self.features.device
-        self.choose("number", self.heads.number(mean), torch.from_numpy(self.shard.number[self.rows]).to(device), 1.0)
+        self.choose(
+            "number", self.heads.number(mean), torch.from_numpy(self.shard.number[self.rows]).to(device), COUNTING
+        )
         self.choose("kind", self.heads.kind(mean), torch.from_numpy(self.shard.kind[self.rows]).to(device), 0.3)
         ground = torch.from_numpy(self.shard.ground[self.rows]).to(device)
         logits = self.heads.ground(mean).float()

@@ -45,19 +45,19 @@ class Stage:
 STAGES = {
     s.name: s
     for s in (
-        Stage("tower", None, 8000, 64, 1.5e-3, 1.0e-2),  # vision tower
+        Stage("tower", None, 12000, 64, 1.5e-3, 1.0e-2),  # vision tower
         Stage("names", "tower", 900, 1, 3.0e-3, 1.0e-2),  # projector and embeddings
         Stage("captions", "names", 250, 24, 2.0e-3, 1.0e-2),  # projector and decoder, as in the next
         Stage("answers", "captions", 10000, 24, 1.5e-3, 8.0e-3),
     )
 }
 WARM_UP = 60
-PARTIAL_SHARE = 0.5  # of the tower's training, in which it sees only PARTIAL patches, those that matter
-COLLAGES = (0.7, 0.2)  # share of collages among the tower's batches, then and afterwards
+PARTIAL_SHARE = 0.75  # of the tower's training, in which it sees only PARTIAL patches, those that matter
+COLLAGES = (0.7, 0.2)  # share of collages among the tower's batches in its first half, for the names, and its second
 PARTIAL = 48
 NAMING_SHARE = 1.0
 NAMING_BATCH = 160
-NAMING_COLLAGES = 0.6
+NAMING_COLLAGES = 0.6  # share of collages among what names are learnt from: a scene shows one or two
 FIRST_SHARDS = 20  # whose features are taken at once
 GAZE_SHARE = 0.3
 STEPS_TO_A_SHARD = 60
@@ -122,7 +122,7 @@ class Trainer:
             self.words = Words.load(work / "tokenizer.json")
             self.model = LlavaPhi(Sizes(), self.words.size).to(device)
             self.names, self.colours, self.places = (
-                Names(self.words, names) for names in (classes, list(COLOUR_NAMES), list(PLACES))
+                Names(self.words, list(names)) for names in (classes, COLOUR_NAMES, PLACES)
             )
         self.heads = Heads(Sizes().vision_hidden, len(classes)).to(device)
         trained = [self.model.vision, self.heads] if stage.is_vision else [self.model.projector, self.model.decoder]
@@ -176,9 +176,8 @@ class Trainer:
         # Encoding a shard takes a while: take them up one by one.
         grown = max(FIRST_SHARDS, self.known_shards) + (self.step - self.first_step) // STEPS_TO_A_SHARD
         if self.stage.is_vision:
-            return self._vision_loss(
-                rng, *self.pool.pick(rng, self.stage.batch, None, COLLAGES[not self._is_partial()])
-            )
+            collages = COLLAGES[self._progress() >= 0.5]
+            return self._vision_loss(rng, *self.pool.pick(rng, self.stage.batch, None, collages))
         shard, rows = self.pool.pick(rng, self.stage.batch, grown)
         naming, named = self._naming_loss(rng, grown)
         told = {"naming": naming.item(), "named": named}
@@ -274,7 +273,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("stage", choices=STAGES)
     parser.add_argument("--work", type=Path, required=True, help="folder of tokenizer.json and the checkpoints")
-    parser.add_argument("--pictures", type=Path, required=True, help="folder that recipe.draw wrote")
+    parser.add_argument("--pictures", type=Path, required=True, help="folder that recipe.pool wrote")
     parser.add_argument(
         "--weights", type=Path, help="begin with this model's folder or checkpoint, not with the stage before"
     )

@@ -14,8 +14,8 @@ NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
 
 @dataclass(frozen=True)
 class Turn:
-    question: str
-    answer: str  # may hold about()'s marks
+    question: str  # like the answer, it may hold about()'s marks
+    answer: str
     skill: str = ""  # what evaluate.py counts it under
 
 
@@ -29,7 +29,7 @@ class Talk:
 
 Ask = Callable[[random.Random, Scene], Turn | None]
 
-# --- Marks: which thing a part of an answer is about ---------------------------------------------------------
+# --- Marks: which thing a part of a turn is about -----------------------------------------------------------
 
 _OPEN, _CLOSE = "\x02", "\x03"
 
@@ -39,15 +39,15 @@ def about(index: int, text: str) -> str:
     return f"{_OPEN}{index}{text}{_CLOSE}"
 
 
-def plain(answer: str) -> str:
-    """The answer as it is read, without marks."""
-    return re.sub(f"{_OPEN}[0-9]|{_CLOSE}", "", answer)
+def plain(text: str) -> str:
+    """The text as it is read, without marks."""
+    return re.sub(f"{_OPEN}[0-9]|{_CLOSE}", "", text)
 
 
-def marked_pieces(answer: str) -> list[tuple[str, int]]:
-    """The answer's text in pieces, each with the number of the thing that it is about, or -1."""
+def marked_pieces(marked: str) -> list[tuple[str, int]]:
+    """The text in pieces, each with the number of the thing that it is about, or -1."""
     pieces: list[tuple[str, int]] = []
-    for part in re.split(f"({_OPEN}[0-9][^{_CLOSE}]*{_CLOSE})", answer):
+    for part in re.split(f"({_OPEN}[0-9][^{_CLOSE}]*{_CLOSE})", marked):
         if part.startswith(_OPEN):
             pieces.append((part[2:-1], int(part[1])))
         elif part:

@@ -14,6 +14,7 @@ from ..materials import Materials, Sprite, noun_of
 from ..scene import (
     CANVAS,
     COLOUR_NAMES,
+    PLACES,
     SHAPES,
     Drawn,
     Ground,
@@ -229,7 +230,7 @@ def _pick(
                 thing = Thing(**{**thing.__dict__, "rgb": colour})
             things.append(thing)
         if len(things) == len(wanted):
-            things.sort(key=lambda t: t.x / width + 0.02 * t.y / height)
+            things.sort(key=lambda t: (PLACES.index(t.place), t.x))  # as one reads
             return Scene("things", width, height, ground, tuple(things))
 
 
