@@ -70,8 +70,9 @@ def turn_pieces(words: Words, talk: Talk) -> list[Piece]:
     for i, turn in enumerate(talk.turns):
         start = "\n" if i == 0 and talk.sees_picture else OPENING
         ids, about = encode_marked(words, f"{start}{turn.question} [/INST] ")
-        known = tuple(a if a != b else -1 for a, b in zip(about, (*about[1:], -1), strict=True))  # a name read whole
-        pieces.append(Piece(ids, known, False))
+        following = (*about[1:], -1)  # of a name only the last token is marked: it has been read whole then
+        ends = tuple(a if a != b else -1 for a, b in zip(about, following, strict=True))
+        pieces.append(Piece(ids, ends, False))
         ids, about = encode_marked(words, turn.answer)
         pieces.append(Piece((*ids, words.end), (*about, -1), True))
     return pieces

@@ -169,15 +169,11 @@ class Trainer:
     def _progress(self) -> float:
         return max(self.step / self.limits.steps, self.seconds / self.limits.seconds)
 
-    def _is_partial(self) -> bool:
-        return self._progress() < PARTIAL_SHARE
-
     def _loss(self, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        if self.stage.is_vision:
+            return self._vision_loss(rng)
         # Encoding a shard takes a while: take them up one by one.
         grown = max(FIRST_SHARDS, self.known_shards) + (self.step - self.first_step) // STEPS_TO_A_SHARD
-        if self.stage.is_vision:
-            collages = COLLAGES[self._progress() >= 0.5]
-            return self._vision_loss(rng, *self.pool.pick(rng, self.stage.batch, None, collages))
         shard, rows = self.pool.pick(rng, self.stage.batch, grown)
         naming, named = self._naming_loss(rng, grown)
         told = {"naming": naming.item(), "named": named}
@@ -196,9 +192,11 @@ class Trainer:
         labels = ((self.names, shard.label), (self.colours, shard.colour), (self.places, shard.place))
         return naming_loss(self.model, image, [(n, torch.from_numpy(v[rows]).long()) for n, v in labels])
 
-    def _vision_loss(self, rng: np.random.Generator, shard: Shard, rows: np.ndarray) -> tuple[Tensor, dict[str, float]]:
+    def _vision_loss(self, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        progress = self._progress()
+        shard, rows = self.pool.pick(rng, self.stage.batch, None, COLLAGES[progress >= 0.5])
         pixels = pixels_of(shard, rows).to(self.device)
-        if not self._is_partial():
+        if progress >= PARTIAL_SHARE:
             return tower_loss(self.model.patches(pixels), self.heads, shard, rows)
         kept = patches_to_keep(rng, shard, rows, PARTIAL)
         features = self.model.patches(pixels, torch.from_numpy(kept).to(self.device))
