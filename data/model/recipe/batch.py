@@ -20,7 +20,7 @@ from .pool import Shard
 from .scene import Scene
 from .talk import caption, talk_about
 from .tokenizer import Words
-from .wording import Talk, marked_pieces, plain
+from .wording import Talk, article, marked_pieces, plain
 
 OPENING = "[INST] "
 PICTURE = -1  # segment number of what every conversation sees
@@ -28,7 +28,7 @@ NOTHING = -2  # and of what fills a bin up
 BINS, BIN = 2, 120  # bins of text tokens in a row: conversations in one do not even look at those in another
 GAZING_HEADS = 3
 NO_LOSS = -100
-SHARPNESS = 40  # a patch has a name, a colour and a place, and so is but half alike to each
+SHARPNESS = 40  # a patch has a name, a colour, a place and a number, and so is but half alike to each
 
 
 @dataclass
@@ -137,10 +137,10 @@ def collate(rows: list[Row], start: int) -> tuple[Tensor, Tensor, Tensor, Tensor
 
 
 class Names:
-    """Word lists, each name as the mean of its tokens' embeddings."""
+    """Word lists, each name as the mean of its tokens' embeddings: as it stands alone, or after "a" or "an"."""
 
-    def __init__(self, words: Words, names: list[str]) -> None:
-        pieces = [words.encode(" " + n) for n in names]
+    def __init__(self, words: Words, names: list[str], after_article: bool = False) -> None:
+        pieces = [words.encode(" " + article(n))[1:] if after_article else words.encode(" " + n) for n in names]
         self._ids = torch.tensor([i for p in pieces for i in p])
         self._starts = torch.tensor([0, *np.cumsum([len(p) for p in pieces])[:-1]])
 
@@ -150,26 +150,26 @@ class Names:
         return F.normalize(F.embedding_bag(ids, table, starts, mode="mean").float(), dim=-1)
 
 
-def naming_loss(model: LlavaPhi, image: Tensor, wanted: list[tuple[Names, Tensor]]) -> tuple[Tensor, float]:
-    """Draws each patch's embedding towards its names, read and said; and the share of first names that are nearest.
+def naming_loss(model: LlavaPhi, wanted: list[tuple[Names, Tensor, Tensor]]) -> tuple[Tensor, float]:
+    """Draws embeddings of a picture towards names, read and said; and the share of the first list's that are nearest.
 
-    WANTED: lists of names, and which of them each patch has, [B, P], or -1. A name of several tokens counts as their
-    mean, so that the decoder can learn once and for all to spell out what a patch holds.
+    WANTED: lists of names, embeddings [..., H], and which of the names each has, [...], or -1. A name of several tokens
+    counts as their mean, so that the decoder can learn once and for all to spell out what a patch holds.
     """
     losses, right = [], 0.0
     tables = (model.decoder.model.embed_tokens.weight, model.decoder.lm_head.weight)
-    for number, (names, labels) in enumerate(wanted):
+    for number, (names, image, labels) in enumerate(wanted):
         labels = labels.to(image.device)
         covered = labels >= 0
         if not covered.any():
             continue
-        patches = F.normalize(image[covered].float(), dim=-1)
+        shown = F.normalize(image[covered].float(), dim=-1)
         for table in tables:
-            logits = SHARPNESS * patches @ names.vectors(table).T
+            logits = SHARPNESS * shown @ names.vectors(table).T
             losses.append(F.cross_entropy(logits.float(), labels[covered]))
         if number == 0:
             right = (logits.argmax(-1) == labels[covered]).float().mean().item()
-    return (torch.stack(losses).mean() if losses else image.sum() * 0), right
+    return torch.stack(losses).mean(), right
 
 
 def gaze_loss(model: LlavaPhi, positions: Tensor, about: Tensor, owner: Tensor, image_at: int) -> Tensor:

@@ -101,7 +101,7 @@ _FADES = re.compile(r"fades from ((?:light )?\w+) to ((?:light )?\w+)")
 def phrases(text: str) -> list[str]:
     """The parts of a sentence, in an order of their own; a fading background may be told from either end."""
     text = _FADES.sub(lambda m: "fades between " + "/".join(sorted(m.groups())), text)
-    return sorted(p.lower() if '"' not in p else p for p in re.split(r", | and |: |\. |\.$", text) if p)
+    return sorted(p.lower() if '"' not in p else p for p in re.split(r", | and | is | are |: |\. |\.$", text) if p)
 
 
 def is_right(question: Question, said: str) -> bool:

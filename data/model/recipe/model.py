@@ -18,7 +18,7 @@ from .scene import CANVAS
 
 VISION_PREFIX = "model.vision_tower.vision_tower.vision_model."
 PROJECTOR_PREFIX = "model.mm_projector."
-GAZED = (2, 3)  # decoder layers of which some heads are shown where to look
+GAZED = (1, 2, 3)  # decoder layers of which some heads are shown where to look
 
 
 @dataclass(frozen=True)

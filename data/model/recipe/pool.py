@@ -16,6 +16,7 @@ from torch import Tensor
 from . import materials as collection
 from .draw import CELLS, letters, owners, prepare
 from .kinds import collage, things
+from .kinds.photos import patch_colours
 from .materials import Materials, noun_of
 from .scene import CANVAS, COLOUR_NAMES, GROUND_NAMES, PATCHES, PLACES, SHAPES, Drawn, Scene, Thing
 from .talk import MODULES
@@ -23,9 +24,13 @@ from .talk import MODULES
 MIX = {"things": 0.7, "print": 0.03, "chart": 0.05, "dialog": 0.03, "photo": 0.19}
 KINDS = tuple(MIX)
 SEVERAL_SHAPES = {2: 0.2, 4: 0.25}  # shares of pictures of at least so many shapes besides: the hardest to tell
+SEVERAL = 2.0  # how much likelier a picture of several things is to be learnt from
 FIRST_COLLAGE = 5000  # shards from this number on are collages, which only the tower learns from
 WRITTEN = ("word", "number", "bar", "slice", "button")  # kinds whose things have no names to learn
 GROUNDS = (*GROUND_NAMES, "photo")
+GROUND_KINDS = ("plain", "gradient", "speckled", "photo")
+OUTSIDE = len(GROUND_NAMES)
+SIZES = ("small", "", "large")
 CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.,:;!?%$€£+-/'&"
 LONGEST = 24  # characters of a text whose order is asked for
 NONE = -1
@@ -94,6 +99,19 @@ def _in_patches(scene: Scene, x: float, y: float) -> tuple[float, float]:
     return (x + (side - scene.width) // 2) / side * PATCHES, (y + (side - scene.height) // 2) / side * PATCHES
 
 
+def _backdrop(scene: Scene, owner: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """int [P]; a gradient's colours, and those within charts and dialogs, are not told."""
+    seen = np.full(PATCHES**2, NONE)
+    if scene.ground.kind == "photo":
+        seen = patch_colours(pixels)
+    elif scene.ground.kind != "gradient" and scene.kind not in ("chart", "dialog"):
+        seen[:] = GROUND_NAMES.index(scene.ground.colours[0])
+    middles = np.abs(np.arange(PATCHES) + 0.5 - PATCHES / 2) * 2 / PATCHES
+    side = max(scene.width, scene.height)
+    outside = (middles[:, None] > scene.height / side) | (middles[None] > scene.width / side)
+    return np.where(outside.ravel(), OUTSIDE, np.where(owner == NONE, seen, NONE))
+
+
 @dataclass
 class Shard:
     """Labels of N pictures of P patches; NONE where there is nothing to ask."""
@@ -107,12 +125,17 @@ class Shard:
     colour: np.ndarray  # int8 [N, P]: its main colour
     lies: np.ndarray  # float32 [N, P, 3]: from the patch to its thing's centre, and the radius, in patches
     place: np.ndarray  # int8 [N, P]: in which of PLACES that thing lies
+    size: np.ndarray  # int8 [N, P]: and which of SIZES it has, where it is alone
     same: np.ndarray  # int8 [N, P]: how many things of its name and colour there are
     alike: np.ndarray  # int8 [N, P]: and how many of its name
     character: np.ndarray  # int8 [N, P, CELLS]: which of CHARACTERS stands in each column of the patch
     order: np.ndarray  # int8 [N, P, CELLS]: and which of its text's it is
     number: np.ndarray  # int64 [N]: of things
+    backdrop: (
+        np.ndarray
+    )  # int8 [N, P]: which of GROUND_NAMES is seen where no thing is; OUTSIDE of the picture, the padding
     kind: np.ndarray  # int64 [N]: of picture
+    ground_kind: np.ndarray  # int64 [N]
     ground: np.ndarray  # float32 [N, names]: which colours the background, or the photograph, has
 
     @staticmethod
@@ -123,14 +146,18 @@ class Shard:
         count, patches = owner.shape
         label = np.full((count, patches), NONE, np.int16)
         colour = np.full((count, patches), NONE, np.int8)
-        place, rank, same, alike = (np.full((count, patches), NONE, np.int8) for _ in range(4))
+        place, size, rank, same, alike = (np.full((count, patches), NONE, np.int8) for _ in range(5))
         lies = np.zeros((count, patches, 3), np.float32)
+        backdrop = np.zeros((count, patches), np.int8)
         ground = np.zeros((count, len(GROUNDS)), np.float32)
+        pixels = np.load(path, mmap_mode="r")
         middles = np.stack(np.divmod(np.arange(patches), PATCHES)[::-1], 1) + 0.5
         for i, scene in enumerate(scenes):
             is_told = scene.kind in KINDS
             for t, thing in enumerate(scene.things):
                 here = owner[i] == t
+                if is_told and len(scene.things) == 1 and thing.kind not in WRITTEN:
+                    size[i][here] = SIZES.index(thing.size)
                 if is_told:
                     rank[i][here] = t
                     alike[i][here] = sum(o.noun == thing.noun for o in scene.things)
@@ -143,11 +170,12 @@ class Shard:
             for name in scene.ground.colours:
                 ground[i, GROUNDS.index(name)] = 1
             ground[i, -1] = scene.ground.kind == "photo"
+            backdrop[i] = _backdrop(scene, owner[i], pixels[i])
         number = np.array([len(s.things) if s.kind in KINDS else NONE for s in scenes])
         kind = np.array([KINDS.index(s.kind) if s.kind in KINDS else NONE for s in scenes])
-        pixels = np.load(path, mmap_mode="r")
-        return Shard(path.stem, pixels, scenes, owner, rank, label, colour, lies, place, same, alike, character, order,
-                     number, kind, ground)  # fmt: skip
+        ground_kind = np.array([GROUND_KINDS.index(s.ground.kind) for s in scenes])
+        return Shard(path.stem, pixels, scenes, owner, rank, label, colour, lies, place, size, same, alike, character,
+                     order, number, backdrop, kind, ground_kind, ground)  # fmt: skip
 
 
 class Pool:
@@ -172,7 +200,8 @@ class Pool:
         split = bisect_left(names, f"{FIRST_COLLAGE:04d}")
         chosen = names[split:] if rng.random() < collages and split < len(names) else names[:split]
         shard = self.shards[chosen[rng.integers(len(chosen[:shards]))]]
-        return shard, np.sort(rng.choice(len(shard.scenes), count, replace=False))
+        likely = np.where(shard.number > 1, SEVERAL, 1)
+        return shard, np.sort(rng.choice(len(shard.scenes), count, replace=False, p=likely / likely.sum()))
 
 
 def pixels_of(shard: Shard, rows: np.ndarray) -> Tensor:

@@ -15,6 +15,7 @@ from .wording import (  # fmt: skip
     Turn,
     about,
     article,
+    decisive,
     ground_words,
     join,
     on_ground,
@@ -106,10 +107,10 @@ def full_answer(scene: Scene) -> str:
     word = things_word(scene) + "s"
     if len(scene.things) <= 3:
         parts = [about(i, f"{t.phrase} {place_words(t.place)}") for i, t in enumerate(scene.things)]
-        return f"The picture shows {NUMBERS[len(parts)]} {word} {on_ground(scene)}: {join(parts)}."
+        return f"The picture shows {decisive(NUMBERS[len(parts)])} {word} {on_ground(scene)}: {join(parts)}."
     if len(groups(scene)) == 1:
         return f"The picture shows {groups(scene)[0]} {on_ground(scene)}."
-    return f"The picture shows {NUMBERS[len(scene.things)]} {word} {on_ground(scene)}: {join(groups(scene))}."
+    return f"The picture shows {decisive(NUMBERS[len(scene.things)])} {word} {on_ground(scene)}: {join(groups(scene))}."
 
 
 def ask_full(rng: random.Random, scene: Scene) -> Turn:
@@ -205,7 +206,8 @@ def ask_colour(rng: random.Random, scene: Scene) -> Turn | None:
         f"What is the {{COLOUR}} of the {noun}?", f"The {noun}: what {{COLOUR}}?",
         f"Tell me the {{COLOUR}} of the {noun}.",
     ))  # fmt: skip
-    colours = join(list({o.colour: about(j, o.colour) for j, o in reversed(found)}.values())[::-1])
+    first = {o.colour: j for j, o in reversed(found)}
+    colours = join([about(first[c], c) for c in dict.fromkeys(o.colour for _, o in found)])
     return Turn(vary(rng, question), f"The {noun} {verb} {colours}.", "colour")
 
 
@@ -280,7 +282,7 @@ def ask_number(rng: random.Random, scene: Scene) -> Turn | None:
         many = plural(noun)
         question = f"How many {many} {{are there|do you see|can you see|are}} {{THERE}}?|How many {many}{{| are there}}?|Count the {many}{{| {{THERE}}}}.|What is the number of {many}{{| {{THERE}}}}?|How many {many} does the {{PIC}} show?"
     asked = vary(rng, rng.choice(_split(question)))
-    number = about(first, NUMBERS[n]) if first >= 0 else NUMBERS[n]
+    number = about(first, NUMBERS[n]) if first >= 0 else decisive(NUMBERS[n])
     return Turn(asked, f"There {is_are(n)} {number} {noun if n == 1 else plural(noun)}.", "number")
 
 
@@ -316,7 +318,7 @@ def ask_presence(rng: random.Random, scene: Scene) -> Turn | None:
         phrase = "the " + noun
     question = _ask_there(rng, phrase, plural(noun) if phrase.startswith("a") else "")
     if not n:
-        return Turn(question, f"No, there is no {noun}.", "no")
+        return Turn(question, f"{decisive('No')}, there is no {noun}.", "no")
     what = phrase if n == 1 else counted(n, noun)
     verb = is_are(n) if n > 1 else "are" if phrase == noun and noun.endswith("s") else "is"
     return Turn(question, f"{about(first, 'Yes')}, there {verb} {about(first, what)}.", "yes")
@@ -333,7 +335,7 @@ def ask_group(rng: random.Random, scene: Scene) -> Turn | None:
     if any(t.group in GROUPS[group][2:] for t in scene.things):
         return None
     one, many = GROUPS[group][:2]
-    return Turn(_ask_there(rng, one, many), f"No, there is no {one.partition(' ')[2] or one}.", "no")
+    return Turn(_ask_there(rng, one, many), f"{decisive('No')}, there is no {one.partition(' ')[2] or one}.", "no")
 
 
 def ask_whether(rng: random.Random, scene: Scene) -> Turn | None:
@@ -434,9 +436,9 @@ def ask_relation(rng: random.Random, scene: Scene) -> Turn | None:
     true = {"to the left of": dx < 0, "to the right of": dx > 0, "above": dy < 0, "below": dy > 0}[told]
     asked = told.replace("to the ", "{|to the }")
     answer = (
-        f"Yes, the {about(i, a)} is {told} the {about(j, b)}."
+        f"{about(i, 'Yes')}, the {about(i, a)} is {told} the {about(j, b)}."
         if true
-        else f"No, the {about(i, a)} is {_OPPOSITE[told]} the {about(j, b)}."
+        else f"{about(i, 'No')}, the {about(i, a)} is {_OPPOSITE[told]} the {about(j, b)}."
     )
     return Turn(vary(rng, f"Is the {about(i, a)} {asked} the {about(j, b)}?"), answer, "relation")
 
@@ -450,7 +452,7 @@ def ask_larger(rng: random.Random, scene: Scene) -> Turn | None:
     if 0.75 < ratio < 1.33:
         return None
     wants_larger = rng.random() < 0.6
-    index, name = (i, a) if (ratio > 1) == wants_larger else (j, b)
+    name = a if (ratio > 1) == wants_larger else b
     word = "larger" if wants_larger else "smaller"
     asked = "{larger|bigger}" if wants_larger else "smaller"
     first, second = about(i, a), about(j, b)
@@ -461,7 +463,8 @@ def ask_larger(rng: random.Random, scene: Scene) -> Turn | None:
             f"Is the {first} or the {second} {asked}?",
         )
     )
-    return Turn(vary(rng, question), f"The {about(index, name)} is {word}.", "compare")
+    winner = decisive(name)  # its name is in the question: to find the thing again would come too late
+    return Turn(vary(rng, question), f"The {winner} is {word}.", "compare")
 
 
 def ask_same_colour(rng: random.Random, scene: Scene) -> Turn | None:
@@ -537,7 +540,7 @@ def follow_ups(rng: random.Random, scene: Scene) -> tuple[Turn, ...] | None:
 
 SKILLS: tuple[tuple[Ask, float], ...] = (
     (ask_brief, 0.10), (ask_full, 0.14), (ask_name, 0.14), (ask_shape_of_colour, 0.04), (ask_colour, 0.12), (ask_place, 0.13),
-    (ask_number, 0.13), (ask_presence, 0.12), (ask_group, 0.02), (ask_whether, 0.05), (ask_ground, 0.05), (ask_all, 0.04),
-    (ask_all_colours, 0.02), (ask_relation, 0.06), (ask_larger, 0.05), (ask_same_colour, 0.02),
+    (ask_number, 0.13), (ask_presence, 0.12), (ask_group, 0.02), (ask_whether, 0.05), (ask_ground, 0.05), (ask_all, 0.05),
+    (ask_all_colours, 0.02), (ask_relation, 0.08), (ask_larger, 0.08), (ask_same_colour, 0.02),
 )  # fmt: skip
 CAPTION_SKILLS: tuple[tuple[Ask, float], ...] = ((ask_brief, 0.35), (ask_full, 0.4), (ask_all, 0.1), (ask_name, 0.15))

@@ -89,7 +89,10 @@ def merges_of(words: Counter[str], count: int) -> list[tuple[str, str]]:
 
 
 def names_of(materials: Materials, words: Counter[str]) -> list[str]:
-    """Names of things, places and pale colours as they stand in a sentence; WORDS are the corpus's, with their space."""
+    """Names of things, places and pale colours as they stand in a sentence; WORDS are the corpus's, with their space.
+
+    After "an" a name has the n as well: "a" is said before it is known which name follows.
+    """
     names = [*PLACES, *PALE, *ABSENT, *(noun_of(s) for s in materials.sprites)]
     frequent = [word for word, times in words.items() if times > 400]
     spaced = []
@@ -100,7 +103,9 @@ def names_of(materials: Materials, words: Counter[str]) -> list[str]:
         if not begun:  # not "can", or "cannot" would fall apart
             spaced.append(" " + name)
     bare = {noun_of(s) for s in materials.sprites if s.article == noun_of(s)}
-    return spaced + [name[0].upper() + name[1:] for name in sorted(bare) if name[0].islower()]
+    upper = [name[0].upper() + name[1:] for name in sorted(bare) if name[0].islower()]
+    after_an = {s.article.removeprefix("an") for s in materials.sprites if s.article.startswith("an ")}
+    return spaced + upper + ["n" + name for name in spaced if name in after_an]
 
 
 def train(texts: Iterable[str], materials: Materials, size: int) -> Tokenizer:

@@ -1,8 +1,9 @@
 """Stage 0: teaches the vision tower to see, by asking each patch what covers it.
 
 No pretrained CLIP of this size exists, so the tower learns from the drawings' own ground truth: which thing is on
-each patch, its colour, where its middle lies, which letters stand there; and of the whole picture, its kind, its
-background's colours and how many things it has. The answers are read off by linear heads that are thrown away.
+each patch, its colour, where its middle lies, which letters stand there, or the background's colour; and of the whole
+picture, its kind, its background's kind and colours, and how many things it has. The answers are read off by linear
+heads that are thrown away.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .draw import CELLS
-from .pool import CHARACTERS, GROUNDS, KINDS, LONGEST, NONE, Shard
-from .scene import COLOUR_NAMES, MOST_THINGS, PATCHES, PLACES
+from .pool import CHARACTERS, GROUND_KINDS, GROUNDS, KINDS, LONGEST, NONE, SIZES, Shard
+from .scene import COLOUR_NAMES, GROUND_NAMES, MOST_THINGS, PATCHES, PLACES
 from .talk import READS
 
-COUNTING = 2.0  # weight of the questions that go beyond one thing: the slowest to be learnt
+COUNTING = 3.0  # weight of the questions that go beyond one thing: the slowest to be learnt
+GROUND = 4.0  # and of the background's colours, which are also a photograph's
 
 
 class Heads(nn.Module):
@@ -29,12 +31,15 @@ class Heads(nn.Module):
         self.colour = nn.Linear(width, len(COLOUR_NAMES))
         self.lies = nn.Linear(width, 3)
         self.place = nn.Linear(width, len(PLACES))
+        self.size = nn.Linear(width, len(SIZES))
         self.rank = nn.Linear(width, MOST_THINGS)
         self.same = nn.Linear(width, MOST_THINGS + 1)
         self.alike = nn.Linear(width, MOST_THINGS + 1)
         self.character = nn.Linear(width, CELLS * (len(CHARACTERS) + 1))  # the last of each: none
         self.order = nn.Linear(width, CELLS * LONGEST)
+        self.backdrop = nn.Linear(width, len(GROUND_NAMES) + 1)  # the last one: outside
         self.ground = nn.Linear(width, len(GROUNDS))
+        self.ground_kind = nn.Linear(width, len(GROUND_KINDS))
         self.number = nn.Linear(width, MOST_THINGS + 1)
         self.kind = nn.Linear(width, len(KINDS))
 
@@ -89,9 +94,11 @@ class Questions:
         empty_too = torch.where(covered, label, nothing)
         sparse = covered | (torch.rand(covered.shape, device=covered.device) < 0.15)  # of the empty ones, a few will do
         self.choose("label", logits[sparse], empty_too[sparse], 0.7)
+        self.choose("backdrop", self.heads.backdrop(self.features), self.labels(self.shard.backdrop).long(), 0.7)
         seen = self.features[covered]
         self.choose("colour", self.heads.colour(seen), self.labels(self.shard.colour).long()[covered], 0.7)
-        self.choose("place", self.heads.place(seen), self.labels(self.shard.place).long()[covered], 0.5)
+        for name, head in (("place", self.heads.place), ("size", self.heads.size)):
+            self.choose(name, head(seen), self.labels(getattr(self.shard, name)).long()[covered], 0.5)
         for name, head in (("rank", self.heads.rank), ("same", self.heads.same), ("alike", self.heads.alike)):
             self.choose(name, head(seen), self.labels(getattr(self.shard, name)).long()[covered], COUNTING)
         if covered.any():
@@ -122,15 +129,21 @@ class Questions:
         self.choose("order", self.heads.order(self.features[sparse]).view(shape), order[sparse], 0.5)
 
     def ask_picture(self) -> None:
-        mean, device = self.features.mean(1), self.features.device
-        self.choose(
-            "number", self.heads.number(mean), torch.from_numpy(self.shard.number[self.rows]).to(device), COUNTING
-        )
-        self.choose("kind", self.heads.kind(mean), torch.from_numpy(self.shard.kind[self.rows]).to(device), 0.3)
-        ground = torch.from_numpy(self.shard.ground[self.rows]).to(device)
+        mean = self.features.mean(1)
+        for name, head, weight in (
+            ("number", self.heads.number, COUNTING),
+            ("kind", self.heads.kind, 0.3),
+            ("ground_kind", self.heads.ground_kind, 0.5),
+        ):
+            wanted = torch.from_numpy(getattr(self.shard, name)[self.rows])
+            self.choose(name, head(mean), wanted.to(mean.device), weight)
+        ground = torch.from_numpy(self.shard.ground[self.rows]).to(mean.device)
         logits = self.heads.ground(mean).float()
-        self.loss = self.loss + 2 * F.binary_cross_entropy_with_logits(logits, ground)
+        self.loss = self.loss + GROUND * F.binary_cross_entropy_with_logits(logits, ground)
         self.right["ground"] = ((logits > 0) == (ground > 0)).all(1).float().mean().item()
+        photo = ground[:, -1] > 0
+        if photo.any():
+            self.right["photo"] = ((logits > 0) == (ground > 0)).all(1)[photo].float().mean().item()
 
 
 def tower_loss(

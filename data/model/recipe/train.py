@@ -26,6 +26,7 @@ from .pool import Pool, Shard, pixels_of
 from .scene import COLOUR_NAMES, PLACES
 from .tokenizer import Words
 from .tower import Heads, patches_to_keep, tower_loss
+from .wording import NUMBERS
 
 
 @dataclass(frozen=True)
@@ -121,9 +122,10 @@ class Trainer:
         else:
             self.words = Words.load(work / "tokenizer.json")
             self.model = LlavaPhi(Sizes(), self.words.size).to(device)
-            self.names, self.colours, self.places = (
-                Names(self.words, list(names)) for names in (classes, COLOUR_NAMES, PLACES)
+            self.names, self.colours, self.places, self.numbers = (
+                Names(self.words, list(names)) for names in (classes, COLOUR_NAMES, PLACES, NUMBERS)
             )
+            self.names_after_article = Names(self.words, classes, after_article=True)
         self.heads = Heads(Sizes().vision_hidden, len(classes)).to(device)
         trained = [self.model.vision, self.heads] if stage.is_vision else [self.model.projector, self.model.decoder]
         self.optimizer = Optimizers(trained, stage, limits.rates)
@@ -189,8 +191,15 @@ class Trainer:
         """It needs no decoder, and so can afford many pictures, collages too: names are rare."""
         shard, rows = self.pool.pick(rng, NAMING_BATCH, shards, NAMING_COLLAGES)
         image = self.model.projector(self._features_of(shard)[rows].to(self.device))
-        labels = ((self.names, shard.label), (self.colours, shard.colour), (self.places, shard.place))
-        return naming_loss(self.model, image, [(n, torch.from_numpy(v[rows]).long()) for n, v in labels])
+        names = self.names_after_article if rng.random() < 0.5 else self.names
+        lists = (
+            (names, image, shard.label),
+            (self.colours, image, shard.colour),
+            (self.places, image, shard.place),
+            (self.numbers, image, shard.same),
+            (self.numbers, image.mean(1), shard.number),
+        )
+        return naming_loss(self.model, [(n, x, torch.from_numpy(v[rows]).long()) for n, x, v in lists])
 
     def _vision_loss(self, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         progress = self._progress()

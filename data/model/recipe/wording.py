@@ -32,11 +32,17 @@ Ask = Callable[[random.Random, Scene], Turn | None]
 # --- Marks: which thing a part of a turn is about -----------------------------------------------------------
 
 _OPEN, _CLOSE = "\x02", "\x03"
+_NO_THING = 9  # more than there ever are
 
 
 def about(index: int, text: str) -> str:
     """Text that is about one of the scene's things: training shows the decoder where to look for it."""
     return f"{_OPEN}{index}{text}{_CLOSE}"
+
+
+def decisive(text: str) -> str:
+    """Text that is about no one thing, and yet what the question is for: it counts like what is about one."""
+    return about(_NO_THING, text)
 
 
 def plain(text: str) -> str:
@@ -74,15 +80,19 @@ def join(parts: list[str]) -> str:
 def ground_words(scene: Scene) -> str:
     g = scene.ground
     if g.kind == "gradient":
-        return f"fades from {g.colours[0]} to {g.colours[1]}"
-    return "is a photograph" if g.kind == "photo" else f"is {g.kind} {g.colours[0]}"
+        return f"{decisive('fades')} from {decisive(g.colours[0])} to {decisive(g.colours[1])}"
+    return f"is a {decisive('photograph')}" if g.kind == "photo" else f"is {decisive(g.kind + ' ' + g.colours[0])}"
 
 
 def on_ground(scene: Scene) -> str:
     g = scene.ground
     if g.kind == "gradient":
-        return f"on a background that fades from {g.colours[0]} to {g.colours[1]}"
-    return "on a photograph" if g.kind == "photo" else f"on {article(g.kind + ' ' + g.colours[0])} background"
+        return f"on a background that {ground_words(scene)}"
+    return (
+        f"on a {decisive('photograph')}"
+        if g.kind == "photo"
+        else f"on a {decisive(g.kind + ' ' + g.colours[0])} background"
+    )
 
 
 def sentence(text: str) -> str:

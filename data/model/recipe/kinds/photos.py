@@ -13,7 +13,7 @@ from PIL import Image, ImageEnhance, ImageFilter
 
 from ..draw import draw_ground, pick_photo_ground, wear
 from ..materials import Materials
-from ..scene import Drawn, Ground, Rgb, Scene
+from ..scene import COLOUR_NAMES, PATCHES, Drawn, Ground, Rgb, Scene
 from ..wording import BRIEF, FULL, Ask, Turn, article, join, plural, vary
 from . import printing
 
@@ -54,20 +54,31 @@ def colour_word(rgb: Rgb) -> str:
 
 
 @lru_cache(maxsize=1)
-def _table() -> tuple[tuple[str, ...], np.ndarray]:
-    """Names, and the number of each of 16 x 16 x 16 colours' name."""
+def _table() -> np.ndarray:
+    """Which of COLOUR_NAMES each of 16 x 16 x 16 colours has."""
     levels = range(8, 256, 16)
-    found = [colour_word((r, g, b)) for r in levels for g in levels for b in levels]
-    names = tuple(sorted(set(found)))
-    return names, np.array([names.index(n) for n in found])
+    return np.array([COLOUR_NAMES.index(colour_word((r, g, b))) for r in levels for g in levels for b in levels])
+
+
+def _named(pixels: np.ndarray) -> np.ndarray:
+    """Which of COLOUR_NAMES each pixel has: uint8 [..., 3] to [...]."""
+    fine = pixels.astype(np.int64) >> 4
+    named: np.ndarray = _table()[fine[..., 0] * 256 + fine[..., 1] * 16 + fine[..., 2]]
+    return named
 
 
 def _shares(image: Image.Image) -> list[tuple[float, str]]:
     """The share of each colour, largest first."""
-    pixels = np.asarray(image.resize((40, 40), Image.Resampling.BOX), np.int64).reshape(-1, 3) >> 4
-    names, table = _table()
-    counts = np.bincount(table[pixels[:, 0] * 256 + pixels[:, 1] * 16 + pixels[:, 2]], minlength=len(names))
-    return sorted(((int(c) / len(pixels), n) for c, n in zip(counts, names)), reverse=True)
+    found = _named(np.asarray(image.resize((40, 40), Image.Resampling.BOX)))
+    counts = np.bincount(found.ravel(), minlength=len(COLOUR_NAMES))
+    return sorted(((int(c) / found.size, n) for c, n in zip(counts, COLOUR_NAMES)), reverse=True)
+
+
+def patch_colours(pixels: np.ndarray) -> np.ndarray:
+    """Which of COLOUR_NAMES half of each patch at least has, or -1: uint8 [S, S, 3] to [P]."""
+    found = _named(pixels).reshape(PATCHES, -1, PATCHES, len(pixels) // PATCHES)
+    shares = np.stack([(found == i).mean((1, 3)) for i in range(len(COLOUR_NAMES))], -1).reshape(PATCHES**2, -1)
+    return np.where(shares.max(1) >= 0.5, shares.argmax(1), -1)
 
 
 def main_colours(image: Image.Image) -> tuple[tuple[str, ...], bool]:
