@@ -131,9 +131,7 @@ class Shard:
     character: np.ndarray  # int8 [N, P, CELLS]: which of CHARACTERS stands in each column of the patch
     order: np.ndarray  # int8 [N, P, CELLS]: and which of its text's it is
     number: np.ndarray  # int64 [N]: of things
-    backdrop: (
-        np.ndarray
-    )  # int8 [N, P]: which of GROUND_NAMES is seen where no thing is; OUTSIDE of the picture, the padding
+    backdrop: np.ndarray  # int8 [N, P]: which of GROUND_NAMES is seen where no thing is; or OUTSIDE, the padding
     kind: np.ndarray  # int64 [N]: of picture
     ground_kind: np.ndarray  # int64 [N]
     ground: np.ndarray  # float32 [N, names]: which colours the background, or the photograph, has
