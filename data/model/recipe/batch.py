@@ -37,7 +37,7 @@ class Row:
     segments: list[int]
     positions: list[int]
     targets: list[int]  # the next token where it belongs to an answer
-    about: list[int]  # and which thing that token is about, or a question's name that ends here; or -1
+    about: list[int]  # and what that token is about, or a question's name that ends here: see wording.about; or -1
 
     def extend(self, other: Row) -> None:
         for field in fields_of(self):
@@ -47,7 +47,7 @@ class Row:
 @dataclass(frozen=True)
 class Piece:
     ids: tuple[int, ...]
-    about: tuple[int, ...]  # which thing each token is about, or -1
+    about: tuple[int, ...]  # what each token is about, or -1
     is_answer: bool
 
 
@@ -190,7 +190,7 @@ def gaze_loss(model: LlavaPhi, positions: Tensor, about: Tensor, owner: Tensor, 
 def answer_loss(
     model: LlavaPhi, words: Words, image: Tensor, shard: Shard, rows: np.ndarray, rng: random.Random, captions: bool
 ) -> tuple[Tensor, Tensor, dict[str, float]]:
-    """Cross-entropy of the answers' tokens, double where they are about a thing; the gaze's; the share of tokens right."""
+    """Cross-entropy of the answers' tokens, double where they are marked; the gaze's; the share of tokens right."""
     packed = [pack(words, shard.scenes[i], rng, image.shape[1], captions) for i in rows]
     image_at = len(words.encode(OPENING))
     ids, positions, targets, about, sees = (t.to(image.device) for t in collate(packed, image_at + image.shape[1]))

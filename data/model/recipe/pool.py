@@ -7,6 +7,7 @@ import json
 import random
 from bisect import bisect_left
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -131,7 +132,6 @@ class Shard:
     character: np.ndarray  # int8 [N, P, CELLS]: which of CHARACTERS stands in each column of the patch
     order: np.ndarray  # int8 [N, P, CELLS]: and which of its text's it is
     number: np.ndarray  # int64 [N]: of things
-    backdrop: np.ndarray  # int8 [N, P]: which of GROUND_NAMES is seen where no thing is; or OUTSIDE, the padding
     kind: np.ndarray  # int64 [N]: of picture
     ground_kind: np.ndarray  # int64 [N]
     ground: np.ndarray  # float32 [N, names]: which colours the background, or the photograph, has
@@ -146,17 +146,15 @@ class Shard:
         colour = np.full((count, patches), NONE, np.int8)
         place, size, rank, same, alike = (np.full((count, patches), NONE, np.int8) for _ in range(5))
         lies = np.zeros((count, patches, 3), np.float32)
-        backdrop = np.zeros((count, patches), np.int8)
         ground = np.zeros((count, len(GROUNDS)), np.float32)
-        pixels = np.load(path, mmap_mode="r")
         middles = np.stack(np.divmod(np.arange(patches), PATCHES)[::-1], 1) + 0.5
         for i, scene in enumerate(scenes):
             is_told = scene.kind in KINDS
             for t, thing in enumerate(scene.things):
                 here = owner[i] == t
-                if is_told and len(scene.things) == 1 and thing.kind not in WRITTEN:
-                    size[i][here] = SIZES.index(thing.size)
                 if is_told:
+                    if len(scene.things) == 1 and thing.kind not in WRITTEN:
+                        size[i][here] = SIZES.index(thing.size)
                     rank[i][here] = t
                     alike[i][here] = sum(o.noun == thing.noun for o in scene.things)
                     same[i][here] = sum((o.noun, o.colour) == (thing.noun, thing.colour) for o in scene.things)
@@ -168,12 +166,18 @@ class Shard:
             for name in scene.ground.colours:
                 ground[i, GROUNDS.index(name)] = 1
             ground[i, -1] = scene.ground.kind == "photo"
-            backdrop[i] = _backdrop(scene, owner[i], pixels[i])
         number = np.array([len(s.things) if s.kind in KINDS else NONE for s in scenes])
         kind = np.array([KINDS.index(s.kind) if s.kind in KINDS else NONE for s in scenes])
         ground_kind = np.array([GROUND_KINDS.index(s.ground.kind) for s in scenes])
+        pixels = np.load(path, mmap_mode="r")
         return Shard(path.stem, pixels, scenes, owner, rank, label, colour, lies, place, size, same, alike, character,
-                     order, number, backdrop, kind, ground_kind, ground)  # fmt: skip
+                     order, number, kind, ground_kind, ground)  # fmt: skip
+
+    @cached_property
+    def backdrop(self) -> np.ndarray:
+        """int8 [N, P]: which of GROUND_NAMES is seen where no thing is, or OUTSIDE, the padding; only the tower asks."""
+        seen = [_backdrop(s, o, p) for s, o, p in zip(self.scenes, self.owner, self.pixels, strict=True)]
+        return np.stack(seen).astype(np.int8)
 
 
 class Pool:

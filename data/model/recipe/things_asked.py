@@ -169,6 +169,14 @@ def _called(rng: random.Random, name: str) -> str:
     return name.replace(" shape", " " + vary(rng, "{THING}").lower()) if name.endswith(" shape") else name
 
 
+def _colours(things: list[tuple[int, Thing]]) -> str:
+    """Each of their colours once; THINGS with their numbers."""
+    first: dict[str, int] = {}
+    for i, t in things:
+        first.setdefault(t.colour, i)
+    return join([about(i, colour) for colour, i in first.items()])
+
+
 def ask_colour(rng: random.Random, scene: Scene) -> Turn | None:
     if not scene.things:
         return None
@@ -206,9 +214,7 @@ def ask_colour(rng: random.Random, scene: Scene) -> Turn | None:
         f"What is the {{COLOUR}} of the {noun}?", f"The {noun}: what {{COLOUR}}?",
         f"Tell me the {{COLOUR}} of the {noun}.",
     ))  # fmt: skip
-    first = {o.colour: j for j, o in reversed(found)}
-    colours = join([about(first[c], c) for c in dict.fromkeys(o.colour for _, o in found)])
-    return Turn(vary(rng, question), f"The {noun} {verb} {colours}.", "colour")
+    return Turn(vary(rng, question), f"The {noun} {verb} {_colours(found)}.", "colour")
 
 
 def ask_place(rng: random.Random, scene: Scene) -> Turn | None:
@@ -388,14 +394,16 @@ def ask_all(rng: random.Random, scene: Scene) -> Turn | None:
 def ask_all_colours(rng: random.Random, scene: Scene) -> Turn | None:
     if not scene.things or things_word(scene) != "shape":
         return None
-    first = {t.colour: i for i, t in reversed(list(enumerate(scene.things)))}
-    colours = [about(first[c], c) for c in dict.fromkeys(t.colour for t in scene.things)]
     question = rng.choice((
         "{What|Which} {COLOUR}s {are there|do you see|can you see|are used} {THERE}?", "Name the {COLOUR}s.",
         "What {COLOUR}s {are|have} the {THINGS}?", "{What|Which} {COLOUR}s are the {THINGS}?",
     ))  # fmt: skip
     subject = f"The {scene.things[0].name} is" if len(scene.things) == 1 else "The shapes are"
-    return Turn(vary(rng, question), f"{subject} {join(colours)}, and the background {ground_words(scene)}.", "colours")
+    return Turn(
+        vary(rng, question),
+        f"{subject} {_colours(list(enumerate(scene.things)))}, and the background {ground_words(scene)}.",
+        "colours",
+    )
 
 
 # --- Comparing two -----------------------------------------------------------------------------------------------
@@ -435,11 +443,8 @@ def ask_relation(rng: random.Random, scene: Scene) -> Turn | None:
     told = rng.choice(words)
     true = {"to the left of": dx < 0, "to the right of": dx > 0, "above": dy < 0, "below": dy > 0}[told]
     asked = told.replace("to the ", "{|to the }")
-    answer = (
-        f"{about(i, 'Yes')}, the {about(i, a)} is {told} the {about(j, b)}."
-        if true
-        else f"{about(i, 'No')}, the {about(i, a)} is {_OPPOSITE[told]} the {about(j, b)}."
-    )
+    verdict, relation = ("Yes", told) if true else ("No", _OPPOSITE[told])
+    answer = f"{about(i, verdict)}, the {about(i, a)} is {relation} the {about(j, b)}."
     return Turn(vary(rng, f"Is the {about(i, a)} {asked} the {about(j, b)}?"), answer, "relation")
 
 

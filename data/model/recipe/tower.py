@@ -14,12 +14,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .draw import CELLS
-from .pool import CHARACTERS, GROUND_KINDS, GROUNDS, KINDS, LONGEST, NONE, SIZES, Shard
-from .scene import COLOUR_NAMES, GROUND_NAMES, MOST_THINGS, PATCHES, PLACES
+from .pool import CHARACTERS, GROUND_KINDS, GROUNDS, KINDS, LONGEST, NONE, OUTSIDE, SIZES, Shard
+from .scene import COLOUR_NAMES, MOST_THINGS, PATCHES, PLACES
 from .talk import READS
 
 COUNTING = 3.0  # weight of the questions that go beyond one thing: the slowest to be learnt
 GROUND = 4.0  # and of the background's colours, which are also a photograph's
+# The questions with one answer, by their names in Heads and Shard: of a thing's patches, and of the whole picture.
+PATCH_WEIGHTS = {"colour": 0.7, "place": 0.5, "size": 0.5, "rank": COUNTING, "same": COUNTING, "alike": COUNTING}
+PICTURE_WEIGHTS = {"number": COUNTING, "kind": 0.3, "ground_kind": 0.5}
 
 
 class Heads(nn.Module):
@@ -37,7 +40,7 @@ class Heads(nn.Module):
         self.alike = nn.Linear(width, MOST_THINGS + 1)
         self.character = nn.Linear(width, CELLS * (len(CHARACTERS) + 1))  # the last of each: none
         self.order = nn.Linear(width, CELLS * LONGEST)
-        self.backdrop = nn.Linear(width, len(GROUND_NAMES) + 1)  # the last one: outside
+        self.backdrop = nn.Linear(width, OUTSIDE + 1)
         self.ground = nn.Linear(width, len(GROUNDS))
         self.ground_kind = nn.Linear(width, len(GROUND_KINDS))
         self.number = nn.Linear(width, MOST_THINGS + 1)
@@ -96,11 +99,9 @@ class Questions:
         self.choose("label", logits[sparse], empty_too[sparse], 0.7)
         self.choose("backdrop", self.heads.backdrop(self.features), self.labels(self.shard.backdrop).long(), 0.7)
         seen = self.features[covered]
-        self.choose("colour", self.heads.colour(seen), self.labels(self.shard.colour).long()[covered], 0.7)
-        for name, head in (("place", self.heads.place), ("size", self.heads.size)):
-            self.choose(name, head(seen), self.labels(getattr(self.shard, name)).long()[covered], 0.5)
-        for name, head in (("rank", self.heads.rank), ("same", self.heads.same), ("alike", self.heads.alike)):
-            self.choose(name, head(seen), self.labels(getattr(self.shard, name)).long()[covered], COUNTING)
+        for name, weight in PATCH_WEIGHTS.items():
+            wanted = self.labels(getattr(self.shard, name)).long()[covered]
+            self.choose(name, getattr(self.heads, name)(seen), wanted, weight)
         if covered.any():
             lies = self.labels(self.shard.lies)[covered]
             self.loss = self.loss + F.smooth_l1_loss(self.heads.lies(seen).float(), lies)
@@ -130,20 +131,15 @@ class Questions:
 
     def ask_picture(self) -> None:
         mean = self.features.mean(1)
-        for name, head, weight in (
-            ("number", self.heads.number, COUNTING),
-            ("kind", self.heads.kind, 0.3),
-            ("ground_kind", self.heads.ground_kind, 0.5),
-        ):
+        for name, weight in PICTURE_WEIGHTS.items():
             wanted = torch.from_numpy(getattr(self.shard, name)[self.rows])
-            self.choose(name, head(mean), wanted.to(mean.device), weight)
+            self.choose(name, getattr(self.heads, name)(mean), wanted.to(mean.device), weight)
         ground = torch.from_numpy(self.shard.ground[self.rows]).to(mean.device)
         logits = self.heads.ground(mean).float()
         self.loss = self.loss + GROUND * F.binary_cross_entropy_with_logits(logits, ground)
-        self.right["ground"] = ((logits > 0) == (ground > 0)).all(1).float().mean().item()
-        photo = ground[:, -1] > 0
-        if photo.any():
-            self.right["photo"] = ((logits > 0) == (ground > 0)).all(1)[photo].float().mean().item()
+        right = ((logits > 0) == (ground > 0)).all(1).float()
+        self.right["ground"] = right.mean().item()
+        self.right["photo"] = right[ground[:, -1] > 0].mean().item()  # without one it is NaN, which the log leaves out
 
 
 def tower_loss(
