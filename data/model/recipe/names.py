@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from . import wording
+
 FIRST_EMOJI = "grinning face"  # CLDR lists the newest emoji before this one, out of order
 
 # labels.txt's second labels, in the words of "Is there an animal?". What is not here is a sign.
@@ -214,8 +216,6 @@ _ZODIAC = _split(
 _HEAD_END = re.compile(
     r" (?:with|in|on|of|behind|showing|without|and|for|between|holding|pointing|facing|wearing|increasing|decreasing|over|lifting)\b"
 )
-_AN = re.compile(r"(?:[aeiouAEIOUÅ8]|hour|heir|honest|x-ray|SOS|NG|MP3|X-ray)")
-_NOT_AN = re.compile(r"(?:[Uu]ni(?!n)|use|uku|ukelele|[Ee]u|ewe|one\b|UFO|US)")
 
 
 def _is_plural(name: str) -> bool:
@@ -237,7 +237,7 @@ def article(name: str) -> str:
         name += " sign"
     elif name in _BARE or _is_plural(name):
         return name
-    return ("an " if _AN.match(name) and not _NOT_AN.match(name) else "a ") + name
+    return wording.article(name)
 
 
 # Emoji that differ only in a size that a picture does not show, and flags that differ in a shade: they count as one.

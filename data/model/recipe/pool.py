@@ -25,7 +25,7 @@ from .talk import MODULES
 MIX = {"things": 0.7, "print": 0.03, "chart": 0.05, "dialog": 0.03, "photo": 0.19}
 KINDS = tuple(MIX)
 SEVERAL_SHAPES = {2: 0.2, 4: 0.25}  # shares of pictures of at least so many shapes besides: the hardest to tell
-SEVERAL = 2.0  # how much likelier a picture of several things is to be learnt from
+SEVERAL = (1.0, 1.0, 2.0, 2.0, 3.0, 3.0, 3.0)  # how likely a picture of so many things is to be learnt from
 FIRST_COLLAGE = 5000  # shards from this number on are collages, which only the tower learns from
 WRITTEN = ("word", "number", "bar", "slice", "button")  # kinds whose things have no names to learn
 GROUNDS = (*GROUND_NAMES, "photo")
@@ -202,7 +202,7 @@ class Pool:
         split = bisect_left(names, f"{FIRST_COLLAGE:04d}")
         chosen = names[split:] if rng.random() < collages and split < len(names) else names[:split]
         shard = self.shards[chosen[rng.integers(len(chosen[:shards]))]]
-        likely = np.where(shard.number > 1, SEVERAL, 1)
+        likely = np.take(SEVERAL, shard.number.clip(0))
         return shard, np.sort(rng.choice(len(shard.scenes), count, replace=False, p=likely / likely.sum()))
 
 

@@ -110,7 +110,8 @@ def full_answer(scene: Scene) -> str:
         return f"The picture shows {decisive(NUMBERS[len(parts)])} {word} {on_ground(scene)}: {join(parts)}."
     if len(groups(scene)) == 1:
         return f"The picture shows {groups(scene)[0]} {on_ground(scene)}."
-    return f"The picture shows {decisive(NUMBERS[len(scene.things)])} {word} {on_ground(scene)}: {join(groups(scene))}."
+    number = decisive(NUMBERS[len(scene.things)])
+    return f"The picture shows {number} {word} {on_ground(scene)}: {join(groups(scene))}{decisive('.')}"
 
 
 def ask_full(rng: random.Random, scene: Scene) -> Turn:
@@ -214,7 +215,7 @@ def ask_colour(rng: random.Random, scene: Scene) -> Turn | None:
         f"What is the {{COLOUR}} of the {noun}?", f"The {noun}: what {{COLOUR}}?",
         f"Tell me the {{COLOUR}} of the {noun}.",
     ))  # fmt: skip
-    return Turn(vary(rng, question), f"The {noun} {verb} {_colours(found)}.", "colour")
+    return Turn(vary(rng, question), f"The {noun} {verb} {_colours(found)}{decisive('.')}", "colour")
 
 
 def ask_place(rng: random.Random, scene: Scene) -> Turn | None:
@@ -388,7 +389,7 @@ def ask_all(rng: random.Random, scene: Scene) -> Turn | None:
     listed = groups(scene)
     first = scene.things[0]
     verb = "is" if sum(kind(t) == kind(first) for t in scene.things) == 1 else "are"
-    return Turn(vary(rng, question), f"There {verb} {join(listed)}.", "list")
+    return Turn(vary(rng, question), f"There {verb} {join(listed)}{decisive('.')}", "list")
 
 
 def ask_all_colours(rng: random.Random, scene: Scene) -> Turn | None:
@@ -457,10 +458,15 @@ def ask_larger(rng: random.Random, scene: Scene) -> Turn | None:
     if 0.75 < ratio < 1.33:
         return None
     wants_larger = rng.random() < 0.6
-    name = a if (ratio > 1) == wants_larger else b
-    word = "larger" if wants_larger else "smaller"
+    is_so = (ratio > 1) == wants_larger
     asked = "{larger|bigger}" if wants_larger else "smaller"
     first, second = about(i, a), about(j, b)
+    if rng.random() < 0.35:
+        verdict, truth = "Yes" if is_so else "No", "larger" if ratio > 1 else "smaller"
+        answer = f"{about(i, verdict)}, the {first} is {decisive(truth)} than the {second}."
+        return Turn(vary(rng, f"Is the {first} {asked} than the {second}?"), answer, "compare")
+    name = a if is_so else b
+    word = "larger" if wants_larger else "smaller"
     question = rng.choice(
         (
             f"Which is {asked}, the {first} or the {second}?",
@@ -544,8 +550,8 @@ def follow_ups(rng: random.Random, scene: Scene) -> tuple[Turn, ...] | None:
 
 
 SKILLS: tuple[tuple[Ask, float], ...] = (
-    (ask_brief, 0.10), (ask_full, 0.14), (ask_name, 0.14), (ask_shape_of_colour, 0.04), (ask_colour, 0.12), (ask_place, 0.13),
-    (ask_number, 0.13), (ask_presence, 0.12), (ask_group, 0.02), (ask_whether, 0.05), (ask_ground, 0.05), (ask_all, 0.05),
-    (ask_all_colours, 0.02), (ask_relation, 0.08), (ask_larger, 0.08), (ask_same_colour, 0.02),
+    (ask_brief, 0.10), (ask_full, 0.14), (ask_name, 0.14), (ask_shape_of_colour, 0.04), (ask_colour, 0.14), (ask_place, 0.13),
+    (ask_number, 0.14), (ask_presence, 0.12), (ask_group, 0.02), (ask_whether, 0.05), (ask_ground, 0.05), (ask_all, 0.05),
+    (ask_all_colours, 0.02), (ask_relation, 0.08), (ask_larger, 0.10), (ask_same_colour, 0.02),
 )  # fmt: skip
 CAPTION_SKILLS: tuple[tuple[Ask, float], ...] = ((ask_brief, 0.35), (ask_full, 0.4), (ask_all, 0.1), (ask_name, 0.15))

@@ -64,8 +64,12 @@ def marked_pieces(marked: str) -> list[tuple[str, int]]:
 # --- Words ---------------------------------------------------------------------------------------------------
 
 
+_AN = re.compile(r"(?:[aeiouAEIOUÅ8]|hour|heir|honest|x-ray|SOS|NG|MP3|X-ray)")
+_NOT_AN = re.compile(r"(?:[Uu]ni(?!n)|use|uku|ukelele|[Ee]u|ewe|one\b|UFO|US)")
+
+
 def article(words: str) -> str:
-    return ("an " if words[0] in "aeiou" else "a ") + words
+    return ("an " if _AN.match(words) and not _NOT_AN.match(words) else "a ") + words
 
 
 def place_words(place: str) -> str:
@@ -74,7 +78,13 @@ def place_words(place: str) -> str:
 
 
 def join(parts: list[str]) -> str:
-    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
+    """ "a, b and c". A comma or "and" says that there is one more, and so shares the mark of what follows it."""
+    between = [*[", "] * (len(parts) - 2), " and "]
+    return parts[0] + "".join(map(_led_by, between, parts[1:]))
+
+
+def _led_by(words: str, part: str) -> str:
+    return part[:2] + words + part[2:] if part.startswith(_OPEN) else words + part
 
 
 def ground_words(scene: Scene) -> str:

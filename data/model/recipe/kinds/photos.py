@@ -14,7 +14,7 @@ from PIL import Image, ImageEnhance, ImageFilter
 from ..draw import draw_ground, pick_photo_ground, wear
 from ..materials import Materials
 from ..scene import COLOUR_NAMES, PATCHES, Drawn, Ground, Rgb, Scene
-from ..wording import BRIEF, FULL, Ask, Turn, article, join, plural, vary
+from ..wording import BRIEF, FULL, Ask, Turn, article, decisive, join, plural, vary
 from . import printing
 
 SHRUNK = 4  # how much smaller the renderings are that are measured
@@ -176,18 +176,22 @@ _CONTENT = (
 
 
 def ask_brief(rng: random.Random, scene: Scene) -> Turn | None:
-    answer = f"A photograph, mainly {join(list(scene.ground.colours))}. I cannot name what it shows."
+    answer = f"A {decisive('photograph')}, mainly {_named_colours(scene)}. I cannot name what it shows."
     return Turn(vary(rng, rng.choice(BRIEF)), answer, "describe briefly")
 
 
+def _named_colours(scene: Scene) -> str:
+    return join([decisive(name) for name in scene.ground.colours])
+
+
 def _colours(scene: Scene) -> str:
-    names = scene.ground.colours
-    return f"main colour is {names[0]}" if len(names) == 1 else f"main colours are {join(list(names))}"
+    verb = "colour is" if len(scene.ground.colours) == 1 else "colours are"
+    return f"main {decisive(verb)} {_named_colours(scene)}"
 
 
 def ask_full(rng: random.Random, scene: Scene) -> Turn | None:
     answer = (
-        f"This is a photograph or texture. Its {_colours(scene)}, and it is {scene.extra['light']}. "
+        f"This is a {decisive('photograph')} or texture. Its {_colours(scene)}, and it is {scene.extra['light']}. "
         "I cannot tell what it shows; a larger model such as ALLaVA-3B can."
     )
     return Turn(vary(rng, rng.choice(FULL)), answer, "describe")
