@@ -429,8 +429,8 @@ def ask_presence(rng: random.Random, scene: Scene) -> Turn | None:
     ))  # fmt: skip
     if not truly:
         return Turn(vary(rng, question), f'No, there is no "{label}" button.', "no")
-    article_ = "an" if label[0] in "AEIOU" else "a"
-    return Turn(vary(rng, question), f"Yes, there is {article_} {_quoted(scene, i)} button.", "yes")
+    before = article(label).removesuffix(label)
+    return Turn(vary(rng, question), f"Yes, there is {before}{_quoted(scene, i)} button.", "yes")
 
 
 def ask_message(rng: random.Random, scene: Scene) -> Turn | None:
