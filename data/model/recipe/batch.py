@@ -9,18 +9,20 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from dataclasses import fields as fields_of
+from itertools import groupby
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .kinds.printing import QUESTIONS
 from .model import GAZED, LlavaPhi
 from .pool import Shard
 from .scene import Scene
 from .talk import caption, talk_about
 from .tokenizer import Words
-from .wording import Talk, article, marked_pieces, plain
+from .wording import Talk, article, marked_pieces
 
 OPENING = "[INST] "
 PICTURE = -1  # segment number of what every conversation sees
@@ -38,6 +40,11 @@ class Row:
     positions: list[int]
     targets: list[int]  # the next token where it belongs to an answer
     about: list[int]  # and what that token is about, or a question's name that ends here: see wording.about; or -1
+    letter: list[int]  # and which letter of a text, or -1
+
+    @staticmethod
+    def empty() -> Row:
+        return Row([], [], [], [], [], [])
 
     def extend(self, other: Row) -> None:
         for field in fields_of(self):
@@ -48,20 +55,40 @@ class Row:
 class Piece:
     ids: tuple[int, ...]
     about: tuple[int, ...]  # what each token is about, or -1
+    letter: tuple[int, ...]
     is_answer: bool
 
 
-def encode_marked(words: Words, marked: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """A text's tokens, and which thing each is about."""
-    ids = words.encode(plain(marked))
+Encoded = list[tuple[int, int, int]]  # tokens, each with the number of what it is about and of its letter, or -1
+
+
+def _encode_pieces(words: Words, pieces: list[tuple[str, int, bool]]) -> Encoded:
+    """Of pieces none of which is spelt."""
     owners: list[int] = []
-    for text, thing in marked_pieces(marked):
+    for text, thing, _ in pieces:
         owners += [thing] * len(text.encode())
-    at, about = 0, []
-    for token in ids:
-        about.append(owners[min(at + words.length(token), len(owners)) - 1])  # where its last byte lies
+    at, encoded = 0, []
+    for token in words.encode("".join(p[0] for p in pieces)):
+        encoded.append((token, owners[min(at + words.length(token), len(owners)) - 1], -1))  # where its last byte lies
         at += words.length(token)
-    return tuple(ids), tuple(about)
+    return encoded
+
+
+def encode_marked(words: Words, marked: str) -> Encoded:
+    """A spelt text is one token to a letter, and what ends it is told by a look at its last letter."""
+    encoded: Encoded = []
+    ending: tuple[int, int] | None = None
+    for is_spelt, group in groupby(marked_pieces(marked), lambda piece: piece[2]):
+        pieces = list(group)
+        if not is_spelt:
+            between = _encode_pieces(words, pieces)
+            if ending:
+                between[0] = (between[0][0], *ending)
+            encoded += between
+        for text, thing, _ in pieces if is_spelt else ():
+            encoded += [(token, thing, i) for i, character in enumerate(text) for token in words.encode(character)]
+            ending = (thing, len(text) - 1)
+    return encoded
 
 
 def turn_pieces(words: Words, talk: Talk) -> list[Piece]:
@@ -69,27 +96,29 @@ def turn_pieces(words: Words, talk: Talk) -> list[Piece]:
     pieces: list[Piece] = []
     for i, turn in enumerate(talk.turns):
         start = "\n" if i == 0 and talk.sees_picture else OPENING
-        ids, about = encode_marked(words, f"{start}{turn.question} [/INST] ")
+        ids, about, letter = zip(*encode_marked(words, f"{start}{turn.question} [/INST] "), strict=True)
         following = (*about[1:], -1)  # of a name only the last token is marked: it has been read whole then
         ends = tuple(a if a != b else -1 for a, b in zip(about, following, strict=True))
-        pieces.append(Piece(ids, ends, False))
-        ids, about = encode_marked(words, turn.answer)
-        pieces.append(Piece((*ids, words.end), (*about, -1), True))
+        pieces.append(Piece(ids, ends, letter, False))
+        ids, about, letter = zip(*encode_marked(words, turn.answer), strict=True)
+        pieces.append(Piece((*ids, words.end), (*about, -1), (*letter, -1), True))
     return pieces
 
 
 def pack_talk(words: Words, talk: Talk, number: int, start: int) -> Row:
     """One conversation, after a picture that ends at START; without a picture, its first piece opens at position 0."""
-    row = Row([], [], [], [], [])
+    row = Row.empty()
     segment = number - (0 if talk.sees_picture else 1)
     for piece in turn_pieces(words, talk):
         if piece.is_answer:
-            row.targets[-1], row.about[-1] = piece.ids[0], piece.about[0]
+            row.targets[-1], row.about[-1], row.letter[-1] = piece.ids[0], piece.about[0], piece.letter[0]
             row.targets += [*piece.ids[1:], NO_LOSS]
             row.about += [*piece.about[1:], -1]
+            row.letter += [*piece.letter[1:], -1]
         else:
             row.targets += [NO_LOSS] * len(piece.ids)
             row.about += piece.about
+            row.letter += piece.letter
         row.ids += piece.ids
     row.segments += [segment] * len(row.ids)
     first = start if talk.sees_picture else 0
@@ -101,10 +130,10 @@ def pack(words: Words, scene: Scene, rng: random.Random, patches: int, captions:
     """The picture, then BINS bins of BIN tokens, each filled with conversations until the next one has no room."""
     opening = words.encode(OPENING)
     start = len(opening) + patches
-    row = Row(
-        [*opening] + [words.end] * patches, [PICTURE] * start, list(range(start)), [NO_LOSS] * start, [-1] * start
-    )
-    bins = [Row([], [], [], [], []) for _ in range(BINS)]
+    nothing = [-1] * start
+    ids = [*opening] + [words.end] * patches
+    row = Row(ids, [PICTURE] * start, list(range(start)), [NO_LOSS] * start, nothing, nothing.copy())
+    bins = [Row.empty() for _ in range(BINS)]
     number = 0
     while True:
         number += 2
@@ -118,22 +147,23 @@ def pack(words: Words, scene: Scene, rng: random.Random, patches: int, captions:
     for each in bins:
         rest = BIN - len(each.ids)
         row.extend(each)
-        row.extend(Row([words.end] * rest, [NOTHING] * rest, [0] * rest, [NO_LOSS] * rest, [-1] * rest))
+        nothing = [-1] * rest
+        row.extend(Row([words.end] * rest, [NOTHING] * rest, [0] * rest, [NO_LOSS] * rest, nothing, nothing))
     return row
 
 
-def collate(rows: list[Row], start: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """ids, positions, targets, about [B, T], and what each bin's tokens see of picture and bin: bool [B, BINS, BIN, START + BIN].
+def collate(rows: list[Row], start: int) -> tuple[Tensor, ...]:
+    """ids, positions, targets, about, letter [B, T], and what each bin's tokens see of picture and bin: bool [B, BINS, BIN, START + BIN].
 
     Odd segments do not see the picture.
     """
     fields = ([getattr(r, f.name) for r in rows] for f in fields_of(Row))
-    ids, segments, positions, targets, about = (torch.tensor(f) for f in fields)
+    ids, segments, positions, targets, about, letter = (torch.tensor(f) for f in fields)
     text = segments[:, start:].unflatten(1, (BINS, BIN))
     query, key = text[..., :, None], text[..., None, :]
     beside = (query == key) & torch.ones(BIN, BIN, dtype=torch.bool).tril()
     above = ((query >= 0) & (query % 2 == 0)).expand(-1, -1, -1, start)
-    return ids, positions, targets, about, torch.cat((above, beside), -1)
+    return ids, positions, targets, about, letter, torch.cat((above, beside), -1)
 
 
 class Names:
@@ -172,13 +202,19 @@ def naming_loss(model: LlavaPhi, wanted: list[tuple[Names, Tensor, Tensor]]) -> 
     return torch.stack(losses).mean(), right
 
 
-def gaze_loss(model: LlavaPhi, positions: Tensor, about: Tensor, owner: Tensor, image_at: int) -> Tensor:
+def gaze_loss(
+    model: LlavaPhi, positions: Tensor, about: Tensor, letter: Tensor, owner: Tensor, order: Tensor, image_at: int
+) -> Tensor:
     """Shows some heads where to look: while a word about a thing is to be said, at that thing's patches.
 
-    OWNER [B, P] says which thing each patch belongs to; ABOUT [B, T] which thing the next token is about.
+    OWNER [B, P] says which thing each patch belongs to, ORDER [B, P, CELLS] which letters of its text it shows; ABOUT
+    [B, T] which thing the next token is about, and LETTER [B, T] which letter of its text.
     """
     asking = (about >= 0).nonzero()
-    mine = owner[asking[:, 0]] == about[asking[:, 0], asking[:, 1]][:, None]  # [N, P]
+    rows, tokens = asking.unbind(1)
+    mine = owner[rows] == about[rows, tokens][:, None]  # [N, P]
+    wanted = letter[rows, tokens]
+    mine &= (order[rows] == wanted[:, None, None]).any(2) | (wanted < 0)[:, None]
     asking, mine = asking[mine.any(1)], mine[mine.any(1)]
     losses = []
     for layer in GAZED:
@@ -193,7 +229,9 @@ def answer_loss(
     """Cross-entropy of the answers' tokens, double where they are marked; the gaze's; the share of tokens right."""
     packed = [pack(words, shard.scenes[i], rng, image.shape[1], captions) for i in rows]
     image_at = len(words.encode(OPENING))
-    ids, positions, targets, about, sees = (t.to(image.device) for t in collate(packed, image_at + image.shape[1]))
+    ids, positions, targets, about, letter, sees = (
+        t.to(image.device) for t in collate(packed, image_at + image.shape[1])
+    )
     hidden = model.decode(image, ids, image_at, sees, positions)
     asked = targets != NO_LOSS
     logits = model.decoder.lm_head(hidden[asked]).float()
@@ -204,5 +242,6 @@ def answer_loss(
     told = {"answers": round(each.mean().item(), 5), "tokens_right": right.float().mean().item()}
     told["about_right"] = right[pointed].float().mean().item()
     owner = torch.from_numpy(shard.owner[rows]).to(image.device)
-    gaze = gaze_loss(model, positions, about, owner, image_at)
+    order = torch.from_numpy(shard.letter[rows, :, :, QUESTIONS.index("order")]).to(image.device)
+    gaze = gaze_loss(model, positions, about, letter, owner, order, image_at)
     return loss, gaze, told | {"gaze": gaze.item()}

@@ -34,7 +34,8 @@ from .tokenizer import Words
 from .wording import Turn, article, plain
 
 MOST_TOKENS = 120
-READING = "text read" if READS else "text: says that it cannot read"
+CANNOT_READ = "text: says that it cannot read"
+READING = "text read" if "print" in READS else CANNOT_READ
 NAME_HEADINGS = {"emoji": "emoji name", "flag": "country flag", "drawing": "drawing of a thing"}
 
 
@@ -214,7 +215,10 @@ def _other_questions(rng: random.Random, materials: Materials, count: int) -> It
 _charts = _kind_questions("chart", {"chart": ("chart", "number", "compare", "colours"), "chart described": ("describe", "describe briefly")})  # fmt: skip
 _dialogs = _kind_questions(
     "dialog",
-    {"dialog": ("dialog", "number", "highlighted"), "dialog's words" if READS else READING: ("buttons", "read")},
+    {
+        "dialog": ("dialog", "number", "highlighted"),
+        "dialog's words" if "dialog" in READS else CANNOT_READ: ("buttons", "read"),
+    },
 )
 _photos = _kind_questions("photo", {"photograph: hedged": ("describe", "describe briefly"), "photograph: main colours": ("colours",), "cannot tell": ("cannot tell",)})  # fmt: skip
 _mixed = _kind_questions("things", {"yes or no": ("yes",), "yes or no ": ("no",), "describe, all things": ("describe",), "main colours of a thing": ("main colours",)})  # fmt: skip

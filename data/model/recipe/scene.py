@@ -106,8 +106,8 @@ class Scene:
 class Letter:
     """One printed character: what the tower is asked to read."""
 
-    character: str
-    index: int  # in its text, from 0
+    text: str
+    index: int  # which of the text's characters
     outline: tuple[tuple[float, float], ...]  # its cell's four corners, in pixels of the source picture
 
 

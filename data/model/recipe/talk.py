@@ -10,9 +10,9 @@ from .things_asked import follow_ups
 from .wording import NUMBERS, Ask, Talk, Turn, on_ground, vary
 
 CANNOT_TELL = "I cannot tell that from this picture."
-# Whether printed texts are read out. The tower of the model that is in the folder above did not train long enough to
-# tell letters apart, and a model that guesses at them is worse than one that says so.
-READS = False
+# Kinds of pictures whose texts are read out. The decoder of the model in the folder above has not learnt it, and one that
+# guesses at letters is worse than one that says so.
+READS: tuple[str, ...] = ()
 CANNOT_READ = "There is text in the picture, but I cannot read it."
 NO_PICTURE = "There is no picture yet. Add one, and I will describe it."
 
@@ -92,8 +92,8 @@ def ask(rng: random.Random, scene: Scene, skills: tuple[tuple[Ask, float], ...])
 
 
 def honest(turn: Turn, scene: Scene) -> Turn:
-    """The turn, as a model answers that does not read."""
-    if READS or turn.skill != "spell" and '"' not in turn.answer + turn.question:
+    """The turn, as a model answers that does not read such pictures."""
+    if scene.kind in READS or turn.skill != "spell" and '"' not in turn.answer + turn.question:
         return turn
     if turn.skill not in ("describe", "describe briefly"):
         return Turn(turn.question, CANNOT_READ, "cannot read")

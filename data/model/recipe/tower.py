@@ -14,15 +14,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .draw import CELLS
-from .pool import CHARACTERS, GROUND_KINDS, GROUNDS, KINDS, LONGEST, NONE, OUTSIDE, SIZES, Shard
+from .kinds.printing import CHARACTERS, LONGEST, QUESTIONS, RESTS
+from .pool import GROUND_KINDS, GROUNDS, KINDS, NONE, OUTSIDE, SIZES, Shard
 from .scene import COLOUR_NAMES, MOST_THINGS, PATCHES, PLACES
-from .talk import READS
 
 COUNTING = 3.0  # weight of the questions that go beyond one thing: the slowest to be learnt
+SHARES = 2.0  # of the colours' shares in a photograph
 GROUND = 4.0  # and of the background's colours, which are also a photograph's
 # The questions with one answer, by their names in Heads and Shard: of a thing's patches, and of the whole picture.
-PATCH_WEIGHTS = {"colour": 0.7, "place": 0.5, "size": 0.5, "rank": COUNTING, "same": COUNTING, "alike": COUNTING}
-PICTURE_WEIGHTS = {"number": COUNTING, "kind": 0.3, "ground_kind": 0.5}
+PATCH_WEIGHTS = {"colour": 0.7, "place": 0.5, "size": 0.5} | dict.fromkeys(
+    ("rank", "same", "alike", "group", "hue", "hues"), COUNTING
+)
+PICTURE_WEIGHTS = {"number": COUNTING, "groups": COUNTING, "kind": 0.3, "ground_kind": 0.5}
+LETTER_WEIGHTS = dict(zip(QUESTIONS, (1.5, 0.7, 1.0, 0.3), strict=True))
 
 
 class Heads(nn.Module):
@@ -38,20 +42,25 @@ class Heads(nn.Module):
         self.rank = nn.Linear(width, MOST_THINGS)
         self.same = nn.Linear(width, MOST_THINGS + 1)
         self.alike = nn.Linear(width, MOST_THINGS + 1)
+        self.group = nn.Linear(width, MOST_THINGS)
+        self.hue = nn.Linear(width, MOST_THINGS)
+        self.hues = nn.Linear(width, MOST_THINGS + 1)
         self.character = nn.Linear(width, CELLS * (len(CHARACTERS) + 1))  # the last of each: none
+        self.before = nn.Linear(width, CELLS * (len(CHARACTERS) + 1))
         self.order = nn.Linear(width, CELLS * LONGEST)
+        self.rest = nn.Linear(width, CELLS * RESTS)
         self.backdrop = nn.Linear(width, OUTSIDE + 1)
         self.ground = nn.Linear(width, len(GROUNDS))
         self.ground_kind = nn.Linear(width, len(GROUND_KINDS))
+        self.shares = nn.Linear(width, len(COLOUR_NAMES))
         self.number = nn.Linear(width, MOST_THINGS + 1)
+        self.groups = nn.Linear(width, MOST_THINGS + 1)
         self.kind = nn.Linear(width, len(KINDS))
 
 
 def patches_to_keep(rng: np.random.Generator, shard: Shard, rows: np.ndarray, count: int) -> np.ndarray:
     """int64 [B, count]: patches with something on them first, then their neighbours, then any."""
-    covered = shard.owner[rows] != NONE
-    if READS:
-        covered |= (shard.character[rows] != NONE).any(2)
+    covered = (shard.owner[rows] != NONE) | (shard.letter[rows, :, :, 0] != NONE).any(2)
     covered = covered.reshape(len(rows), PATCHES, PATCHES)
     padded = np.pad(covered, ((0, 0), (1, 1), (1, 1))).astype(np.float32)
     near = sum(
@@ -75,11 +84,14 @@ class Questions:
         self.right: dict[str, float] = {}
 
     def labels(self, values: np.ndarray) -> Tensor:
-        chosen = values[self.rows]
+        """Of each patch that is seen; VALUES are the whole shard's."""
+        return self.of_kept(values[self.rows])
+
+    def of_kept(self, values: np.ndarray) -> Tensor:
         if self.kept is not None:
-            index = self.kept if chosen.ndim == 2 else self.kept[:, :, None]
-            chosen = np.take_along_axis(chosen, index, 1)
-        return torch.from_numpy(chosen).to(self.features.device)
+            index = self.kept.reshape(self.kept.shape + (1,) * (values.ndim - 2))
+            values = np.take_along_axis(values, index, 1)
+        return torch.from_numpy(values).to(self.features.device)
 
     def choose(self, name: str, logits: Tensor, wanted: Tensor, weight: float) -> None:
         """One of several, wherever wanted is not NONE."""
@@ -118,16 +130,29 @@ class Questions:
         self.choose("thing", self.heads.label(pooled[there]), wanted[there], 1.0)
 
     def ask_letters(self) -> None:
-        character, order = self.labels(self.shard.character).long(), self.labels(self.shard.order).long()
-        has_text = (character != NONE).any(-1)
+        letter = self.labels(self.shard.letter).long()
+        has_text = (letter[..., 0] != NONE).any(-1)
         sparse = has_text | (torch.rand(has_text.shape, device=has_text.device) < 0.03)
-        shape = (int(sparse.sum()), CELLS, -1)
-        wanted = character[sparse]
-        logits = self.heads.character(self.features[sparse]).view(shape)
-        none = logits.shape[-1] - 1
-        self.choose("no_letter", logits, torch.where(wanted == NONE, none, NONE), 0.2)
-        self.choose("letter", logits, wanted, 1.0)
-        self.choose("order", self.heads.order(self.features[sparse]).view(shape), order[sparse], 0.5)
+        seen, letter = self.features[sparse], letter[sparse]
+        for question, (name, weight) in enumerate(LETTER_WEIGHTS.items()):
+            logits = getattr(self.heads, name)(seen).unflatten(-1, (CELLS, -1))
+            self.choose(name, logits, letter[..., question], weight)
+            if name == "character":
+                none = logits.shape[-1] - 1
+                self.choose("no_letter", logits, torch.where(letter[..., question] == NONE, none, NONE), 0.2)
+
+    def ask_photographs(self) -> None:
+        """The colours' shares of each patch, and of the whole."""
+        shares = self.shard.photo_shares(self.rows)
+        seen = self.of_kept(shares)
+        there = seen.sum(-1) > 0
+        if not there.any():
+            return
+        logits = self.heads.backdrop(self.features[there]).float()
+        self.loss = self.loss + 0.7 * F.cross_entropy(logits, F.pad(seen[there], (0, logits.shape[1] - seen.shape[2])))
+        whole = torch.from_numpy(shares).to(seen.device).sum(1)[there.any(1)]
+        mean = self.heads.shares(self.features.mean(1)[there.any(1)]).float()
+        self.loss = self.loss + SHARES * F.cross_entropy(mean, whole / whole.sum(1, keepdim=True))
 
     def ask_picture(self) -> None:
         mean = self.features.mean(1)
@@ -147,8 +172,10 @@ def tower_loss(
 ) -> tuple[Tensor, dict[str, float]]:
     """The loss on features [B, P or K, D] (K: the patches kept), and the share of right answers."""
     asked = Questions(features, heads, shard, rows, kept)
+    asked.ask_letters()
+    if shard.is_of("page"):
+        return asked.loss, asked.right
     asked.ask_patches()
-    if READS:
-        asked.ask_letters()
     asked.ask_picture()
+    asked.ask_photographs()
     return asked.loss, asked.right

@@ -54,8 +54,10 @@ STAGES = {
 }
 WARM_UP = 60
 PARTIAL_SHARE = 0.75  # of the tower's training, in which it sees only PARTIAL patches, those that matter
-COLLAGES = (0.7, 0.2)  # share of collages among the tower's batches in its first half, for the names, and its second
+# Shares of collages and of pages among the tower's batches in its first half, for names and letters, and its second.
+PACKED_SHARES = ((0.5, 0.25), (0.15, 0.25))
 PARTIAL = 48
+HEADS_FIRST = 300  # steps in which only its heads learn, where a tower goes on: new ones would upset it
 NAMING_SHARE = 1.0
 NAMING_BATCH = 160
 NAMING_COLLAGES = 0.6  # share of collages among what names are learnt from: a scene shows one or two
@@ -136,6 +138,7 @@ class Trainer:
         self.step, self.seconds = 0, 0.0
         self._resume(weights)
         self.first_step = self.step
+        self.heads_first = HEADS_FIRST if weights else 0
         print(f"{stage.name}: {describe_sizes(self.model)}; step {self.step} of {limits.steps}", flush=True)
 
     def _resume(self, weights: Path | None) -> None:
@@ -151,10 +154,11 @@ class Trainer:
             state = torch.load(weights or before, map_location=self.device, weights_only=True)
         else:
             return
-        # The vocabulary may have grown since the tower was trained, which does not use it.
-        kept = {k: v for k, v in state["model"].items() if v.shape == self.model.state_dict()[k].shape}
-        self.model.load_state_dict(kept, strict=not self.stage.after)
-        self.heads.load_state_dict(state["heads"])
+        # The vocabulary may have grown since the tower was trained, which does not use it, and what the tower is asked.
+        for module, name, is_strict in ((self.model, "model", not self.stage.after), (self.heads, "heads", False)):
+            own_state = module.state_dict()
+            kept = {k: v for k, v in state[name].items() if k in own_state and v.shape == own_state[k].shape}
+            module.load_state_dict(kept, strict=is_strict)
 
     def save(self) -> None:
         state = {
@@ -203,12 +207,12 @@ class Trainer:
 
     def _vision_loss(self, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         progress = self._progress()
-        shard, rows = self.pool.pick(rng, self.stage.batch, None, COLLAGES[progress >= 0.5])
+        shard, rows = self.pool.pick(rng, self.stage.batch, None, *PACKED_SHARES[progress >= 0.5])
         pixels = pixels_of(shard, rows).to(self.device)
-        if progress >= PARTIAL_SHARE:
-            return tower_loss(self.model.patches(pixels), self.heads, shard, rows)
-        kept = patches_to_keep(rng, shard, rows, PARTIAL)
-        features = self.model.patches(pixels, torch.from_numpy(kept).to(self.device))
+        is_whole = progress >= PARTIAL_SHARE or shard.is_of("page")
+        kept = None if is_whole else patches_to_keep(rng, shard, rows, PARTIAL)
+        with torch.set_grad_enabled(self.step >= self.heads_first):
+            features = self.model.patches(pixels, None if kept is None else torch.from_numpy(kept).to(self.device))
         return tower_loss(features, self.heads, shard, rows, kept)
 
     @torch.no_grad()

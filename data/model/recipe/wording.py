@@ -31,13 +31,18 @@ Ask = Callable[[random.Random, Scene], Turn | None]
 
 # --- Marks: which thing a part of a turn is about -----------------------------------------------------------
 
-_OPEN, _CLOSE = "\x02", "\x03"
+_OPEN, _SPELT, _CLOSE = "\x02", "\x04", "\x03"
 _NO_THING = 9  # more than there ever are
 
 
 def about(index: int, text: str) -> str:
     """Text that is about one of the scene's things: training shows the decoder where to look for it."""
     return f"{_OPEN}{index}{text}{_CLOSE}"
+
+
+def spelt(index: int, text: str) -> str:
+    """A text that one of the scene's things bears: it is said letter by letter, each time with a look at that letter."""
+    return f"{_OPEN}{index}{_SPELT}{text}{_CLOSE}"
 
 
 def decisive(text: str) -> str:
@@ -47,17 +52,18 @@ def decisive(text: str) -> str:
 
 def plain(text: str) -> str:
     """The text as it is read, without marks."""
-    return re.sub(f"{_OPEN}[0-9]|{_CLOSE}", "", text)
+    return re.sub(f"{_OPEN}[0-9]{_SPELT}?|{_CLOSE}", "", text)
 
 
-def marked_pieces(marked: str) -> list[tuple[str, int]]:
-    """The text in pieces, each with the number of the thing that it is about, or -1."""
-    pieces: list[tuple[str, int]] = []
+def marked_pieces(marked: str) -> list[tuple[str, int, bool]]:
+    """The text in pieces, each with the number of the thing that it is about, or -1, and whether it is spelt."""
+    pieces: list[tuple[str, int, bool]] = []
     for part in re.split(f"({_OPEN}[0-9][^{_CLOSE}]*{_CLOSE})", marked):
         if part.startswith(_OPEN):
-            pieces.append((part[2:-1], int(part[1])))
+            text = part[2:-1]
+            pieces.append((text.removeprefix(_SPELT), int(part[1]), text.startswith(_SPELT)))
         elif part:
-            pieces.append((part, -1))
+            pieces.append((part, -1, False))
     return pieces
 
 

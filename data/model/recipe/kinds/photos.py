@@ -74,11 +74,12 @@ def _shares(image: Image.Image) -> list[tuple[float, str]]:
     return sorted(((int(c) / found.size, n) for c, n in zip(counts, COLOUR_NAMES)), reverse=True)
 
 
-def patch_colours(pixels: np.ndarray) -> np.ndarray:
-    """Which of COLOUR_NAMES half of each patch at least has, or -1: uint8 [S, S, 3] to [P]."""
-    found = _named(pixels).reshape(PATCHES, -1, PATCHES, len(pixels) // PATCHES)
-    shares = np.stack([(found == i).mean((1, 3)) for i in range(len(COLOUR_NAMES))], -1).reshape(PATCHES**2, -1)
-    return np.where(shares.max(1) >= 0.5, shares.argmax(1), -1)
+def patch_shares(pixels: np.ndarray) -> np.ndarray:
+    """The share of each of COLOUR_NAMES in each patch: uint8 [N, S, S, 3] to float32 [N, P, colours]."""
+    count, side = pixels.shape[:2]
+    found = _named(pixels).reshape(count, PATCHES, side // PATCHES, PATCHES, side // PATCHES)
+    shares = np.stack([(found == i).mean((2, 4)) for i in range(len(COLOUR_NAMES))], -1)
+    return shares.reshape(count, PATCHES**2, -1).astype(np.float32)
 
 
 def main_colours(image: Image.Image) -> tuple[tuple[str, ...], bool]:

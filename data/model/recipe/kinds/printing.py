@@ -15,6 +15,13 @@ from ..scene import CANVAS, COLOUR_NAMES, Ground, Letter, Rgb, is_far, pick_rgb
 
 Points = tuple[tuple[float, float], ...]
 
+# What the vision tower is asked of a letter: which of CHARACTERS it is and which is before it, with none as the one after
+# them; the how-manieth letter of its text it is; how many follow.
+QUESTIONS = ("character", "before", "order", "rest")
+CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.,:;!?%$€£+-/'&"
+LONGEST = 24  # letters of a text that are numbered
+RESTS = 4  # how many may follow: this many less one, or more
+
 _NO_GLYPH = "\U0010fffe"
 _ASPECTS = (1.0, 1.0, 1.0, 4 / 3, 3 / 4, 3 / 2, 2 / 3, 16 / 9, 9 / 16)
 
@@ -51,6 +58,18 @@ def pick_font(rng: random.Random, fonts: Iterable[Path], text: str) -> str:
         if all(has_glyph(path, c) for c in set(text) - {" "}):
             break
     return path
+
+
+def asked_of(letter: Letter) -> list[int]:
+    """The answers to QUESTIONS; -1 where there is none."""
+    before = CHARACTERS.find(letter.text[letter.index - 1]) if letter.index else -1
+    follow = len(letter.text) - 1 - letter.index
+    return [
+        CHARACTERS.find(letter.text[letter.index]),
+        before if before >= 0 else len(CHARACTERS),
+        min(letter.index, LONGEST - 1),
+        min(follow, RESTS - 1),
+    ]
 
 
 @dataclass(frozen=True)
@@ -116,7 +135,7 @@ def draw_text(
         return _turned(corners, x, y, angle)
 
     letters = [
-        Letter(c, i, box(left + cells.edges[i], left + cells.edges[i + 1])) for i, c in enumerate(text) if c != " "
+        Letter(text, i, box(left + cells.edges[i], left + cells.edges[i + 1])) for i, c in enumerate(text) if c != " "
     ]
     return letters, box(left, -left)
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from ..draw import draw_ground, wear
 from ..materials import Materials
 from ..scene import PLACES, Drawn, Ground, Scene, Thing, pick_ground, pick_rgb, place_of
-from ..wording import BRIEF, FULL, NUMBERS, Ask, Turn, about, join, on_ground, place_words, vary
+from ..wording import BRIEF, FULL, NUMBERS, Ask, Turn, about, join, on_ground, place_words, spelt, vary
 from . import photos, printing, words
 
 _SMALLEST = 10  # of a font, in pixels that the model sees
@@ -36,7 +36,7 @@ def _overlaps(thing: Thing, box: tuple[float, float], others: list[tuple[Thing, 
     )
 
 
-def _ink(
+def ink(
     rng: random.Random, ground: Ground, behind: Image.Image | None, thing: Thing, box: tuple[float, float]
 ) -> Thing | None:
     """The text in a colour that is seen where it stands."""
@@ -74,7 +74,7 @@ def _place(
         x = width / 2 + spare_x * rng.uniform(-0.5, 0.5)
         y = height / 2 + spare_y * rng.uniform(-0.5, 0.5)
         place = place_of(x / width, y / height)
-        noun = "number" if text[-1] == "%" or text[-1].isdigit() else "word"
+        noun = noun_for(text)
         radius = math.hypot(cells.width, cells.height) / 2
         thing = Thing(noun, text, noun, f'the {noun} "{text}"', "", x, y, radius, place, angle=angle)
         if place and all(place != o.place for o, _ in others) and not _overlaps(thing, box, others):
@@ -82,21 +82,34 @@ def _place(
     return None
 
 
+def pick_backdrop(
+    rng: random.Random, materials: Materials, held_out: bool, width: int, height: int
+) -> tuple[Ground, Image.Image | None]:
+    """What texts stand on, and where it is a photograph, a small rendering of it."""
+    ground = pick_ground(rng)
+    return photos.photo_ground(rng, materials, held_out, width, height) if rng.random() < 0.12 else (ground, None)
+
+
+def pick_text(rng: random.Random) -> str:
+    return words.pick_number(rng) if rng.random() < 0.32 else words.pick_word(rng)
+
+
+def noun_for(text: str) -> str:
+    return "number" if text[-1] == "%" or text[-1].isdigit() else "word"
+
+
 def _attempt(rng: random.Random, materials: Materials, held_out: bool) -> Scene | None:
     width, height = printing.pick_size(rng)
-    behind = None
-    ground = pick_ground(rng)
-    if rng.random() < 0.12:
-        ground, behind = photos.photo_ground(rng, materials, held_out, width, height)
+    ground, behind = pick_backdrop(rng, materials, held_out, width, height)
     count = rng.choices((1, 2, 3), (0.7, 0.25, 0.05))[0]
     placed: list[tuple[Thing, tuple[float, float]]] = []
     prints: dict[str, tuple[str, int]] = {}
     for _ in range(4 * count):
-        text = words.pick_number(rng) if rng.random() < 0.32 else words.pick_word(rng)
+        text = pick_text(rng)
         path = printing.pick_font(rng, materials.held_out_fonts if held_out else materials.fonts, text)
         size = _fitting_size(rng, path, text, width, height, count)
         spot = _place(rng, text, path, size, (width, height), placed) if size else None
-        inked = _ink(rng, ground, behind, *spot) if spot else None
+        inked = ink(rng, ground, behind, *spot) if spot else None
         if spot and inked and text not in prints:
             placed.append((inked, spot[1]))
             prints[text] = (path, size)
@@ -141,7 +154,7 @@ def draw(rng: random.Random, scene: Scene, materials: Materials, worn: bool = Tr
 
 
 def _quoted(scene: Scene, i: int) -> str:
-    return f'"{about(i, scene.things[i].name)}"'
+    return f'"{spelt(i, scene.things[i].name)}"'
 
 
 def _called(scene: Scene, i: int) -> str:
