@@ -22,7 +22,7 @@ from .pool import Shard
 from .scene import Scene
 from .talk import caption, talk_about
 from .tokenizer import Words
-from .wording import Talk, article, marked_pieces
+from .wording import NO_THING, Talk, article, marked_pieces
 
 OPENING = "[INST] "
 PICTURE = -1  # segment number of what every conversation sees
@@ -183,14 +183,15 @@ class Names:
 def naming_loss(model: LlavaPhi, wanted: list[tuple[Names, Tensor, Tensor]]) -> tuple[Tensor, float]:
     """Draws embeddings of a picture towards names, read and said; and the share of the first list's that are nearest.
 
-    WANTED: lists of names, embeddings [..., H], and which of the names each has, [...], or -1. A name of several tokens
-    counts as their mean, so that the decoder can learn once and for all to spell out what a patch holds.
+    WANTED: lists of names, embeddings [..., H], and which of the names each has, [...], or -1; or each name's share of
+    it, [..., names], all 0 where there is nothing to learn. A name of several tokens counts as their mean, so that the
+    decoder can learn once and for all to spell out what a patch holds.
     """
     losses, right = [], 0.0
     tables = (model.decoder.model.embed_tokens.weight, model.decoder.lm_head.weight)
     for number, (names, image, labels) in enumerate(wanted):
         labels = labels.to(image.device)
-        covered = labels >= 0
+        covered = labels.sum(-1) > 0 if labels.is_floating_point() else labels >= 0
         if not covered.any():
             continue
         shown = F.normalize(image[covered].float(), dim=-1)
@@ -207,19 +208,23 @@ def gaze_loss(
 ) -> Tensor:
     """Shows some heads where to look: while a word about a thing is to be said, at that thing's patches.
 
-    OWNER [B, P] says which thing each patch belongs to, ORDER [B, P, CELLS] which letters of its text it shows; ABOUT
-    [B, T] which thing the next token is about, and LETTER [B, T] which letter of its text.
+    OWNER [B, P] says which thing each patch belongs to, NO_THING being a photograph, which is to be looked at all over, and
+    ORDER [B, P, CELLS] which letters of its text it shows; ABOUT [B, T] which thing the next token is about, and LETTER
+    [B, T] which letter of its text.
     """
     asking = (about >= 0).nonzero()
     rows, tokens = asking.unbind(1)
     mine = owner[rows] == about[rows, tokens][:, None]  # [N, P]
     wanted = letter[rows, tokens]
     mine &= (order[rows] == wanted[:, None, None]).any(2) | (wanted < 0)[:, None]
-    asking, mine = asking[mine.any(1)], mine[mine.any(1)]
+    asking, mine = asking[mine.any(1)], mine[mine.any(1)][:, None]
+    is_whole = (about[asking[:, 0], asking[:, 1]] == NO_THING)[:, None]
     losses = []
     for layer in GAZED:
         looks = model.gaze(layer, GAZING_HEADS, asking, positions, image_at, owner.shape[1])
-        losses.append(-looks.masked_fill(~mine[:, None], -1e4).logsumexp(-1).mean())
+        within = looks.masked_fill(~mine, -1e4).logsumexp(-1)
+        evenly = (looks * mine).sum(-1) / mine.sum(-1) + mine.sum(-1).log()
+        losses.append(-torch.where(is_whole, evenly, within).mean())
     return torch.stack(losses).mean()
 
 
@@ -241,7 +246,8 @@ def answer_loss(
     right = logits.detach().argmax(-1) == targets[asked]
     told = {"answers": round(each.mean().item(), 5), "tokens_right": right.float().mean().item()}
     told["about_right"] = right[pointed].float().mean().item()
-    owner = torch.from_numpy(shard.owner[rows]).to(image.device)
+    is_photo = shard.photo_shares(rows).any(-1)
+    owner = torch.from_numpy(np.where(is_photo, NO_THING, shard.owner[rows])).to(image.device)
     order = torch.from_numpy(shard.letter[rows, :, :, QUESTIONS.index("order")]).to(image.device)
     gaze = gaze_loss(model, positions, about, letter, owner, order, image_at)
     return loss, gaze, told | {"gaze": gaze.item()}

@@ -118,10 +118,10 @@ def is_right(question: Question, said: str) -> bool:
 
 
 def is_named(question: Question, said: str) -> bool:
-    """Whether the name is right, whatever the article before it."""
+    """Whether the name is right, whatever the article before it; a brief description says what it is too."""
 
     def name(answer: str) -> str:
-        return re.sub(r"^It is (an? |the )?", "", answer)
+        return re.sub(r"^(It is )?(an? |the )?| on an? .*|\.$", "", answer, flags=re.IGNORECASE)
 
     return name(said) in {name(a) for a in (plain(question.turn.answer), *question.accepted)}
 

@@ -58,7 +58,7 @@ PARTIAL_SHARE = 0.75  # of the tower's training, in which it sees only PARTIAL p
 PACKED_SHARES = ((0.5, 0.25), (0.15, 0.25))
 PARTIAL = 48
 HEADS_FIRST = 300  # steps in which only its heads learn, where a tower goes on: new ones would upset it
-NAMING_SHARE = 1.0
+NAMING_SHARE = 1.4
 NAMING_BATCH = 160
 NAMING_COLLAGES = 0.6  # share of collages among what names are learnt from: a scene shows one or two
 FIRST_SHARDS = 20  # whose features are taken at once
@@ -203,7 +203,17 @@ class Trainer:
             (self.numbers, image, shard.same),
             (self.numbers, image.mean(1), shard.number),
         )
-        return naming_loss(self.model, [(n, x, torch.from_numpy(v[rows]).long()) for n, x, v in lists])
+        wanted = [(n, x, torch.from_numpy(v[rows]).long()) for n, x, v in lists]
+        return naming_loss(self.model, wanted + self._colours_of_photographs(image, shard, rows))
+
+    def _colours_of_photographs(
+        self, image: Tensor, shard: Shard, rows: np.ndarray
+    ) -> list[tuple[Names, Tensor, Tensor]]:
+        """What naming_loss wants of each of their patches and of each of them, by shares."""
+        shares = torch.from_numpy(shard.photo_shares(rows)).to(self.device)
+        whole = shares.sum(1)
+        mean = (image * shares.any(-1, keepdim=True)).sum(1)  # but for its length
+        return [(self.colours, image, shares), (self.colours, mean, whole / whole.sum(-1, keepdim=True).clamp(min=1))]
 
     def _vision_loss(self, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         progress = self._progress()

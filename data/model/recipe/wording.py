@@ -32,7 +32,7 @@ Ask = Callable[[random.Random, Scene], Turn | None]
 # --- Marks: which thing a part of a turn is about -----------------------------------------------------------
 
 _OPEN, _SPELT, _CLOSE = "\x02", "\x04", "\x03"
-_NO_THING = 9  # more than there ever are
+NO_THING = 9  # more than there ever are
 
 
 def about(index: int, text: str) -> str:
@@ -47,7 +47,7 @@ def spelt(index: int, text: str) -> str:
 
 def decisive(text: str) -> str:
     """Text that is about no one thing, and yet what the question is for: it counts like what is about one."""
-    return about(_NO_THING, text)
+    return about(NO_THING, text)
 
 
 def plain(text: str) -> str:

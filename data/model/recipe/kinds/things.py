@@ -246,6 +246,11 @@ def pick_shapes(rng: random.Random, materials: Materials, held_out: bool, least:
             return scene
 
 
+def pick_named(rng: random.Random, materials: Materials, held_out: bool) -> Scene:
+    """With emoji, flags or drawings: things that have names of their own."""
+    return _pick(rng, materials, held_out, False)
+
+
 def pick_one(rng: random.Random, materials: Materials, held_out: bool, sprite: Sprite) -> Scene:
     """A scene with this sprite alone."""
     return _pick(rng, materials, held_out, False, sprite)
