@@ -10,9 +10,7 @@ from .things_asked import follow_ups
 from .wording import NUMBERS, Ask, Talk, Turn, on_ground, vary
 
 CANNOT_TELL = "I cannot tell that from this picture."
-# Kinds of pictures whose texts are read out. The decoder of the model in the folder above has not learnt it, and one that
-# guesses at letters is worse than one that says so.
-READS: tuple[str, ...] = ()
+READS = ("print",)  # kinds of pictures whose texts are read out: those of dialogs are too small to be seen
 CANNOT_READ = "There is text in the picture, but I cannot read it."
 NO_PICTURE = "There is no picture yet. Add one, and I will describe it."
 
@@ -38,12 +36,12 @@ _SMALL_TALK: tuple[tuple[tuple[str, ...], str], ...] = (
     (
         ("What can you do?", "How can you help{| me}?", "What do you know?", "Help", "Help me.", "What {can|should} I ask{| you}?",
          "What are you {good at|able to do|for}?", "How do I use {you|this}?", "What {PIC}s do you understand?"),
-        "I can describe simple pictures: shapes, emoji, flags, drawings of things, charts and dialogs.",
+        "I can describe simple pictures: shapes, emoji, flags, drawings of things, charts and dialogs, and read words in large print.",
     ),
     (
         ("What can you not do?", "What can't you do?", "What are your limits?", "What do you not know?", "{Do|Can} you make mistakes?",
          "Can you {describe {photos|photographs|people}|recognise {faces|people}|read long texts}?", "Are you always right?", "Can I trust you?"),
-        "I cannot read, I cannot name what photographs show, and I make mistakes. For real pictures, install ALLaVA-3B.",
+        "I cannot read small print, I cannot name what photographs show, and I make mistakes. For real pictures, install ALLaVA-3B.",
     ),
     (
         ("Hello", "Hello!", "Hi", "Hi!", "Hi there!", "Good {morning|evening|day}!", "Hey", "How are you?"),
