@@ -246,8 +246,7 @@ def answer_loss(
     right = logits.detach().argmax(-1) == targets[asked]
     told = {"answers": round(each.mean().item(), 5), "tokens_right": right.float().mean().item()}
     told["about_right"] = right[pointed].float().mean().item()
-    is_photo = shard.photo_shares(rows).any(-1)
-    owner = torch.from_numpy(np.where(is_photo, NO_THING, shard.owner[rows])).to(image.device)
+    owner = np.where(shard.is_photograph(rows), NO_THING, shard.owner[rows])
     order = torch.from_numpy(shard.letter[rows, :, :, QUESTIONS.index("order")]).to(image.device)
-    gaze = gaze_loss(model, positions, about, letter, owner, order, image_at)
+    gaze = gaze_loss(model, positions, about, letter, torch.from_numpy(owner).to(image.device), order, image_at)
     return loss, gaze, told | {"gaze": gaze.item()}

@@ -188,17 +188,24 @@ class Shard:
 
     @cached_property
     def backdrop(self) -> np.ndarray:
-        """int8 [N, P]: which of GROUND_NAMES is seen where no thing is, or OUTSIDE, the padding; only the tower asks."""
+        """int8 [N, P]: which of GROUND_NAMES is seen where no thing is, or OUTSIDE, the padding; seldom asked for."""
         return np.stack([_backdrop(s, o) for s, o in zip(self.scenes, self.owner, strict=True)]).astype(np.int8)
+
+    def is_photograph(self, rows: np.ndarray) -> np.ndarray:
+        """bool [R, P]: where nothing but a photograph is seen."""
+        seen = np.repeat(self.ground[rows, -1:] > 0, PATCHES**2, 1)
+        photos = rows[seen[:, 0]]
+        if len(photos):
+            seen[seen[:, 0]] = (self.owner[photos] == NONE) & (self.backdrop[photos] != OUTSIDE)
+        return seen
 
     def photo_shares(self, rows: np.ndarray) -> np.ndarray:
         """float32 [R, P, colours]: each colour's share of each patch of a photograph; elsewhere nothing."""
-        shares = np.zeros((len(rows), PATCHES**2, len(COLOUR_NAMES)), np.float32)
-        is_photo = self.ground[rows, -1] > 0
-        if is_photo.any():
-            photos = rows[is_photo]
-            asked = (self.owner[photos] == NONE) & (self.backdrop[photos] != OUTSIDE)
-            shares[is_photo] = patch_shares(self.pixels[photos]) * asked[:, :, None]
+        seen = self.is_photograph(rows)
+        shares = np.zeros((*seen.shape, len(COLOUR_NAMES)), np.float32)
+        some = seen.any(1)
+        if some.any():
+            shares[some] = patch_shares(self.pixels[rows[some]]) * seen[some, :, None]
         return shares
 
 
