@@ -306,7 +306,7 @@ sum_all (const CudaChoose &p, DrawShared &s)
   return s.above_sum;
 }
 
-static __global__ void
+static __global__ void __launch_bounds__ (DRAW_THREADS)
 draw_kernel (CudaChoose p)
 {
   let_next_start ();

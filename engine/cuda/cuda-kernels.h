@@ -37,7 +37,8 @@ typedef struct {
 
 /* ---- Weights' way in ------------------------------------------------------------------------- */
 
-/* ROWS rows of N values as they lie in a file to rows of TO_STRIDE, in another type. */
+/* ROWS rows of N values as they lie in a file to rows of TO_STRIDE, in another type or, bit by bit,
+ * in their own. */
 typedef struct {
   const void *from; /* [rows, n] */
   void *to;         /* [rows, to_stride]; what lies beyond n stays */

@@ -25,6 +25,15 @@
 
 /* ---- Weights' way in ------------------------------------------------------------------------- */
 
+/* To its own type every bit is kept: as a number, a NaN would become another. */
+template <typename To, typename From> struct Cast {
+  static __device__ __forceinline__ To of (From x) { return from_float<To> (to_float (x)); }
+};
+
+template <typename T> struct Cast<T, T> {
+  static __device__ __forceinline__ T of (T x) { return x; }
+};
+
 template <typename From, typename To>
 static __global__ void
 convert_kernel (CudaConvert p)
@@ -34,8 +43,7 @@ convert_kernel (CudaConvert p)
   size_t count = p.rows * p.n;
   for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < count;
        i += (size_t)gridDim.x * blockDim.x)
-    ((To *)p.to)[i / p.n * p.to_stride + i % p.n] =
-        from_float<To> (to_float (((const From *)p.from)[i]));
+    ((To *)p.to)[i / p.n * p.to_stride + i % p.n] = Cast<To, From>::of (((const From *)p.from)[i]);
 }
 
 template <typename From>

@@ -161,10 +161,11 @@ f16_to_float (uint16_t x)
   return _cvtsh_ss (x);
 }
 
+/* As on a GPU, every NaN becomes the same one. */
 static inline uint16_t
 f16_from_float (float x)
 {
-  return _cvtss_sh (x, _MM_FROUND_TO_NEAREST_INT);
+  return x != x ? 0x7fff : _cvtss_sh (x, _MM_FROUND_TO_NEAREST_INT);
 }
 
 static inline float
