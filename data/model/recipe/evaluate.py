@@ -24,18 +24,18 @@ from PIL import Image
 from . import materials as collection
 from .batch import OPENING
 from .draw import prepare
-from .kinds import things
+from .kinds import prints, things
 from .materials import Materials, Sprite
 from .model import LlavaPhi, load_model
 from .pool import draw, pick_scene
 from .scene import Scene
-from .talk import READS, ask_outside, honest, skills_of, small_talk
+from .talk import READS, ask_outside, can_read, honest, skills_of, small_talk
 from .tokenizer import Words
 from .wording import Turn, article, plain
 
 MOST_TOKENS = 120
 CANNOT_READ = "text: says that it cannot read"
-READING = "text read" if "print" in READS else CANNOT_READ
+READING = "text read"
 NAME_HEADINGS = {"emoji": "emoji name", "flag": "country flag", "drawing": "drawing of a thing"}
 
 
@@ -189,20 +189,29 @@ def _kind_questions(kind: str, headings: dict[str, tuple[str, ...]]) -> Callable
     return questions
 
 
-def _is_plain_text(scene: Scene) -> bool:
-    """One text, as the aim names it: a word of at most 8 letters or a number of at most 5 digits."""
-    return len(scene.things) == 1 and len(re.sub(r"\W", "", scene.things[0].name)) <= (
-        8 if scene.things[0].kind == "word" else 5
+def _is_aimed_at(scene: Scene) -> bool:
+    """One text, as the aim names it: a word of at most 8 letters or a number of at most 5 digits, of a twelfth of the
+    picture's height or more."""
+    most = 8 if scene.things[0].kind == "word" else 5
+    return (
+        len(scene.things) == 1
+        and len(re.sub(r"\W", "", scene.things[0].name)) <= most
+        and prints.seen_height(scene, 0) >= 1 / 12
     )
+
+
+def pick_print(rng: random.Random, materials: Materials, wanted: Callable[[Scene], bool]) -> Scene:
+    while not wanted(scene := pick_scene(rng, materials, True, "print")):
+        pass
+    return scene
 
 
 def _text_questions(rng: random.Random, materials: Materials, count: int) -> Iterator[Question]:
     for _ in range(count):
-        while not _is_plain_text(scene := pick_scene(rng, materials, True, "print")):
-            pass
-        turn = turn_of(rng, scene, ("read",))
-        assert turn
-        yield Question(READING, scene, turn)
+        scene = pick_print(rng, materials, _is_aimed_at)
+        yield Question(READING, scene, prints.ask_read(rng, scene))  # whether it says that it cannot, or should
+        small = pick_print(rng, materials, lambda s: not can_read(s))
+        yield Question(CANNOT_READ, small, honest(prints.ask_read(rng, small), small))
 
 
 def _other_questions(rng: random.Random, materials: Materials, count: int) -> Iterator[Question]:

@@ -19,7 +19,17 @@ from typing import Any
 from PIL import Image
 
 from . import materials as collection
-from .evaluate import READING, Question, TorchAnswerer, is_right, main_colour_words, name_question, phrases, turn_of
+from .evaluate import (
+    CANNOT_READ,
+    READING,
+    Question,
+    TorchAnswerer,
+    is_right,
+    main_colour_words,
+    name_question,
+    phrases,
+    turn_of,
+)
 from .kinds import things
 from .materials import Materials
 from .pool import draw, pick_scene
@@ -74,7 +84,7 @@ def _questions(rng: random.Random, materials: Materials, kind: str, scene: Scene
         return [Question(headings.get(t.skill, t.skill), scene, t) for t in turns]
     if kind in KIND_SKILLS:
         asked = [(h, turn_of(rng, scene, s)) for h, s in KIND_SKILLS[kind].items()]
-        questions = [Question(h, scene, t) for h, t in asked if t]
+        questions = [Question(CANNOT_READ if t.skill == "cannot read" else h, scene, t) for h, t in asked if t]
     else:
         sprite = next(s for s in materials.sprites if (s.kind, s.name) == (scene.things[0].kind, scene.things[0].name))
         questions = [name_question(rng, scene, sprite)]

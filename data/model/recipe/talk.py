@@ -10,7 +10,7 @@ from .things_asked import follow_ups
 from .wording import NUMBERS, Ask, Talk, Turn, on_ground, vary
 
 CANNOT_TELL = "I cannot tell that from this picture."
-READS = ("print",)  # kinds of pictures whose texts are read out: those of dialogs are too small to be seen
+READS = ("print",)  # kinds of pictures whose texts are read out: those of dialogs are too small
 CANNOT_READ = "There is text in the picture, but I cannot read it."
 NO_PICTURE = "There is no picture yet. Add one, and I will describe it."
 
@@ -89,9 +89,13 @@ def ask(rng: random.Random, scene: Scene, skills: tuple[tuple[Ask, float], ...])
             return honest(turn, scene)
 
 
+def can_read(scene: Scene) -> bool:
+    return scene.kind in READS and not prints.is_small(scene)
+
+
 def honest(turn: Turn, scene: Scene) -> Turn:
-    """The turn, as a model answers that does not read such pictures."""
-    if scene.kind in READS or turn.skill != "spell" and '"' not in turn.answer + turn.question:
+    """The turn, as a model answers that cannot read such a picture."""
+    if can_read(scene) or turn.skill != "spell" and '"' not in turn.answer + turn.question:
         return turn
     if turn.skill not in ("describe", "describe briefly"):
         return Turn(turn.question, CANNOT_READ, "cannot read")

@@ -102,19 +102,27 @@ class Optimizers:
 
 
 @dataclass(frozen=True)
-class Limits:
+class Schedule:
     """A stage is over when either is reached; the learning rate falls along with the nearer one."""
 
     steps: int
     seconds: float
     rates: float = 1  # share of the stage's learning rates
+    seed: int = 0  # of which pictures are seen and what is asked about them
 
 
 class Trainer:
     def __init__(
-        self, work: Path, pictures: Path, stage: Stage, limits: Limits, device: str, threads: int, weights: Path | None
+        self,
+        work: Path,
+        pictures: Path,
+        stage: Stage,
+        schedule: Schedule,
+        device: str,
+        threads: int,
+        weights: Path | None,
     ) -> None:
-        self.work, self.stage, self.limits, self.device = work, stage, limits, device
+        self.work, self.stage, self.schedule, self.device = work, stage, schedule, device
         torch.set_num_threads(threads)
         torch.manual_seed(sum(map(ord, stage.name)))
         classes = json.loads((work / "classes.json").read_text())
@@ -130,7 +138,7 @@ class Trainer:
             self.names_after_article = Names(self.words, classes, after_article=True)
         self.heads = Heads(Sizes().vision_hidden, len(classes)).to(device)
         trained = [self.model.vision, self.heads] if stage.is_vision else [self.model.projector, self.model.decoder]
-        self.optimizer = Optimizers(trained, stage, limits.rates)
+        self.optimizer = Optimizers(trained, stage, schedule.rates)
         if stage.is_vision:
             shutil.rmtree(work / "features", ignore_errors=True)  # another tower sees otherwise
         self._features: dict[str, Tensor] = {}
@@ -139,7 +147,7 @@ class Trainer:
         self._resume(weights)
         self.first_step = self.step
         self.heads_first = HEADS_FIRST if weights else 0
-        print(f"{stage.name}: {describe_sizes(self.model)}; step {self.step} of {limits.steps}", flush=True)
+        print(f"{stage.name}: {describe_sizes(self.model)}; step {self.step} of {schedule.steps}", flush=True)
 
     def _resume(self, weights: Path | None) -> None:
         own, before = self.work / f"{self.stage.name}.pt", self.work / f"{self.stage.after}.pt"
@@ -173,7 +181,7 @@ class Trainer:
         path.with_suffix(".new").rename(path)
 
     def _progress(self) -> float:
-        return max(self.step / self.limits.steps, self.seconds / self.limits.seconds)
+        return max(self.step / self.schedule.steps, self.seconds / self.schedule.seconds)
 
     def _loss(self, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         if self.stage.is_vision:
@@ -249,7 +257,9 @@ class Trainer:
         while self._progress() < 1:
             began = time.monotonic()
             with torch.autocast(self.device, torch.bfloat16):
-                loss, right = self._loss(np.random.default_rng((sum(map(ord, self.stage.name)), self.step)))
+                loss, right = self._loss(
+                    np.random.default_rng((sum(map(ord, self.stage.name)), self.schedule.seed, self.step))
+                )
                 loss.backward()
             nn.utils.clip_grad_norm_(parameters, 1.0)
             self.optimizer.step(rate_at(self.step, self._progress()))
@@ -301,12 +311,13 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="instead of the stage's own number")
     parser.add_argument("--minutes", type=float, default=math.inf, help="end by then, on a slow or busy machine")
     parser.add_argument("--rates", type=float, default=1, help="share of the stage's learning rates, for a second run")
+    parser.add_argument("--seed", type=int, default=0, help="another one sees and asks otherwise, for a second run")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     stage = STAGES[options.stage]
-    limits = Limits(options.steps or stage.steps, options.minutes * 60, options.rates)
-    trainer = Trainer(options.work, options.pictures, stage, limits, options.device, options.threads, options.weights)
+    schedule = Schedule(options.steps or stage.steps, options.minutes * 60, options.rates, options.seed)
+    trainer = Trainer(options.work, options.pictures, stage, schedule, options.device, options.threads, options.weights)
     trainer.run()
 
 

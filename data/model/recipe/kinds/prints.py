@@ -16,6 +16,7 @@ from ..wording import BRIEF, FULL, NUMBERS, Ask, Turn, about, join, on_ground, p
 from . import photos, printing, words
 
 _SMALLEST = 10  # of a font, in pixels that the model sees
+_SMALLEST_READ = 16  # likewise; what is smaller is far more often misread than read
 _PHOTO_INKS = ("white", "black", "yellow", "red")
 
 
@@ -92,6 +93,18 @@ def pick_backdrop(
 
 def pick_text(rng: random.Random) -> str:
     return words.pick_number(rng) if rng.random() < 0.32 else words.pick_word(rng)
+
+
+def is_small(scene: Scene) -> bool:
+    """Whether it has a text that is too small to be read."""
+    smallest: int = min(scene.extra["sizes"])
+    return smallest < _SMALLEST_READ * printing.seen_scale(scene.width, scene.height)
+
+
+def seen_height(scene: Scene, i: int) -> float:
+    """From the top of a text's highest letter to the bottom of its lowest, as a share of the picture's height."""
+    font = printing.load_font(scene.extra["fonts"][i], scene.extra["sizes"][i])
+    return printing.measure(font, scene.things[i].name).height / scene.height
 
 
 def noun_for(text: str) -> str:
@@ -219,7 +232,7 @@ _READ = (
 )  # fmt: skip
 
 
-def ask_read(rng: random.Random, scene: Scene) -> Turn | None:
+def ask_read(rng: random.Random, scene: Scene) -> Turn:
     answer = _all(scene)
     return Turn(vary(rng, rng.choice(_READ)), answer[0].upper() + answer[1:], "read")
 
