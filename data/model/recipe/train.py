@@ -103,10 +103,10 @@ class Optimizers:
 
 @dataclass(frozen=True)
 class Schedule:
-    """A stage is over when either is reached; the learning rate falls along with the nearer one."""
+    """How a stage runs. It is over when either limit is reached; the learning rate falls along with the nearer one."""
 
-    steps: int
-    seconds: float
+    steps: int  # limit
+    seconds: float  # limit
     rates: float = 1  # share of the stage's learning rates
     seed: int = 0  # of which pictures are seen and what is asked about them
 
