@@ -200,7 +200,7 @@ def _is_aimed_at(scene: Scene) -> bool:
     )
 
 
-def pick_print(rng: random.Random, materials: Materials, wanted: Callable[[Scene], bool]) -> Scene:
+def _pick_print(rng: random.Random, materials: Materials, wanted: Callable[[Scene], bool]) -> Scene:
     while not wanted(scene := pick_scene(rng, materials, True, "print")):
         pass
     return scene
@@ -208,9 +208,9 @@ def pick_print(rng: random.Random, materials: Materials, wanted: Callable[[Scene
 
 def _text_questions(rng: random.Random, materials: Materials, count: int) -> Iterator[Question]:
     for _ in range(count):
-        scene = pick_print(rng, materials, _is_aimed_at)
+        scene = _pick_print(rng, materials, _is_aimed_at)
         yield Question(READING, scene, prints.ask_read(rng, scene))  # whether it says that it cannot, or should
-        small = pick_print(rng, materials, lambda s: not can_read(s))
+        small = _pick_print(rng, materials, lambda s: not can_read(s))
         yield Question(CANNOT_READ, small, honest(prints.ask_read(rng, small), small))
 
 
