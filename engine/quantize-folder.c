@@ -46,8 +46,7 @@ plan_matrix (Job *job, const AllavaParam *param, AllavaPart part)
   AllavaDtype dtype = allava_quant_choose (job->dtype, part, tensor->n_elements / tensor->shape[0]);
   if (dtype == ALLAVA_DTYPE_BF16 && tensor->type != ALLAVA_TENSOR_F32)
     return;
-  if (!g_hash_table_contains (job->matrices, tensor)) /* a tied head is the embedding */
-    g_hash_table_insert (job->matrices, (gpointer)tensor, GINT_TO_POINTER (dtype));
+  g_hash_table_insert (job->matrices, (gpointer)tensor, GINT_TO_POINTER (dtype));
 }
 
 static void
@@ -72,7 +71,8 @@ plan_matrices (Job *job)
     for (size_t p = 0; p < G_N_ELEMENTS (params); p++)
       plan_matrix (job, params[p], ALLAVA_PART_DECODER);
   }
-  plan_matrix (job, &weights->lm_head, ALLAVA_PART_HEAD);
+  if (weights->lm_head.weight != weights->embed_tokens.weight) /* a tied head is the embedding */
+    plan_matrix (job, &weights->lm_head, ALLAVA_PART_HEAD);
 }
 
 static size_t

@@ -52,12 +52,36 @@ model_dir (const char *name)
 }
 
 static void
-quantize (const Fixture *fixture, const char *model, AllavaDtype dtype)
+quantize_dir (const Fixture *fixture, const char *dir, AllavaDtype dtype)
 {
   g_autoptr (GError) error = NULL;
-  g_autofree char *dir = model_dir (model);
   allava_quantize (dir, fixture->out, dtype, NULL, &error);
   g_assert_no_error (error);
+}
+
+static void
+quantize (const Fixture *fixture, const char *model, AllavaDtype dtype)
+{
+  g_autofree char *dir = model_dir (model);
+  quantize_dir (fixture, dir, dtype);
+}
+
+/* The default model's files to the folder TO, to be changed there. */
+static void
+copy_default_model (const char *to)
+{
+  static const char *const files[] = {"config.json", "tokenizer.json", "tokenizer_config.json",
+                                      "preprocessor_config.json", "model.safetensors"};
+  g_autofree char *from = model_dir ("../data/model");
+  g_assert_cmpint (g_mkdir (to, 0777), ==, 0);
+  for (size_t i = 0; i < G_N_ELEMENTS (files); i++) {
+    g_autofree char *source = g_build_filename (from, files[i], NULL);
+    g_autofree char *target = g_build_filename (to, files[i], NULL);
+    g_autofree char *content = NULL;
+    size_t length;
+    g_assert_true (g_file_get_contents (source, &content, &length, NULL));
+    g_assert_true (g_file_set_contents (target, content, (gssize)length, NULL));
+  }
 }
 
 static AllavaModel *
@@ -121,11 +145,10 @@ compare (const GArray *a, const GArray *b)
 
 /* Quantised while loading or before, with any number of threads: the same model, near the whole. */
 static void
-check_same_model (const Fixture *fixture, const char *name, AllavaDtype dtype)
+check_same_model (const Fixture *fixture, const char *dir, AllavaDtype dtype)
 {
   g_autoptr (GError) error = NULL;
-  g_autofree char *dir = model_dir (name);
-  quantize (fixture, name, dtype);
+  quantize_dir (fixture, dir, dtype);
   g_autoptr (AllavaModel) whole = load (dir, ALLAVA_DTYPE_F32, 1, &error);
   g_autoptr (AllavaModel) loaded = load (dir, dtype, 2, &error);
   g_autoptr (AllavaModel) from_folder = load (fixture->out, ALLAVA_DTYPE_AUTO, 3, &error);
@@ -144,7 +167,7 @@ check_same_model (const Fixture *fixture, const char *name, AllavaDtype dtype)
   g_autoptr (GArray) again = compute_logits (from_folder);
   assert_same (logits, again);
   double cosine = compare (exact, logits);
-  g_test_message ("%s %s: cosine %.6f", name, allava_dtype_to_string (dtype), cosine);
+  g_test_message ("%s %s: cosine %.6f", dir, allava_dtype_to_string (dtype), cosine);
   g_assert_cmpfloat (cosine, >, dtype == ALLAVA_DTYPE_Q8 ? 0.999 : 0.98);
   remove_all (fixture->out);
 }
@@ -152,9 +175,28 @@ check_same_model (const Fixture *fixture, const char *name, AllavaDtype dtype)
 static void
 test_same_model (Fixture *fixture, gconstpointer data)
 {
-  for (size_t m = 0; m < G_N_ELEMENTS (models); m++)
+  for (size_t m = 0; m < G_N_ELEMENTS (models); m++) {
+    g_autofree char *dir = model_dir (models[m]);
     for (size_t d = 0; d < G_N_ELEMENTS (dtypes); d++)
-      check_same_model (fixture, models[m], dtypes[d]);
+      check_same_model (fixture, dir, dtypes[d]);
+  }
+}
+
+/* An embedding of 16 bits and of whole groups, which is the head too, stays as it is. */
+static void
+test_tied (Fixture *fixture, gconstpointer data)
+{
+  g_autofree char *dir = g_build_filename (fixture->parent, "tied", NULL);
+  g_autofree char *path = g_build_filename (dir, "config.json", NULL);
+  g_autofree char *config = NULL;
+  copy_default_model (dir);
+  g_assert_true (g_file_get_contents (path, &config, NULL, NULL));
+  char *at = strstr (config, "\"tie_word_embeddings\": false");
+  g_assert_nonnull (at);
+  memcpy (at, "\"tie_word_embeddings\": true ", strlen ("\"tie_word_embeddings\": false"));
+  g_assert_true (g_file_set_contents (path, config, -1, NULL));
+  for (size_t d = 0; d < G_N_ELEMENTS (dtypes); d++)
+    check_same_model (fixture, dir, dtypes[d]);
 }
 
 /* Greedy decoding gives the same tokens whatever the number of threads. */
@@ -448,25 +490,16 @@ static void
 test_not_finite (Fixture *fixture, gconstpointer data)
 {
   g_autoptr (GError) error = NULL;
-  g_autofree char *dir = model_dir ("../data/model");
-  g_assert_cmpint (g_mkdir (fixture->out, 0777), ==, 0);
-  static const char *const files[] = {"config.json", "tokenizer.json", "tokenizer_config.json",
-                                      "preprocessor_config.json", "model.safetensors"};
-  for (size_t i = 0; i < G_N_ELEMENTS (files); i++) {
-    g_autofree char *from = g_build_filename (dir, files[i], NULL);
-    g_autofree char *to = g_build_filename (fixture->out, files[i], NULL);
-    g_autofree char *content = NULL;
-    size_t length;
-    g_assert_true (g_file_get_contents (from, &content, &length, NULL));
-    g_autoptr (AllavaSafetensors) set =
-        i == 4 ? allava_safetensors_open_memory (content, length, "copy", &error) : NULL;
-    if (set != NULL) {
-      const AllavaTensor *tensor =
-          allava_safetensors_find (set, "model.layers.0.self_attn.dense.weight");
-      memcpy ((char *)tensor->data + 100, "\x80\x7f", 2); /* infinity */
-    }
-    g_assert_true (g_file_set_contents (to, content, (gssize)length, NULL));
-  }
+  copy_default_model (fixture->out);
+  g_autofree char *path = g_build_filename (fixture->out, "model.safetensors", NULL);
+  g_autofree char *file = NULL;
+  size_t length;
+  g_assert_true (g_file_get_contents (path, &file, &length, NULL));
+  g_autoptr (AllavaSafetensors) set = allava_safetensors_open_memory (file, length, "copy", &error);
+  const AllavaTensor *tensor =
+      allava_safetensors_find (set, "model.layers.0.self_attn.dense.weight");
+  memcpy ((char *)tensor->data + 100, "\x80\x7f", 2); /* infinity */
+  g_assert_true (g_file_set_contents (path, file, (gssize)length, NULL));
   g_assert_null (load (fixture->out, ALLAVA_DTYPE_Q8, 2, &error));
   assert_refused (error, ALLAVA_ERROR_FORMAT, "dense.weight holds values that are not finite");
   g_clear_error (&error);
@@ -483,6 +516,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   ADD ("/quantized-model/same-model", test_same_model);
+  ADD ("/quantized-model/tied", test_tied);
   ADD ("/quantized-model/threads", test_threads);
   ADD ("/quantized-model/content", test_content);
   ADD ("/quantized-model/cancelled", test_cancelled);
