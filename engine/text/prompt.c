@@ -155,7 +155,8 @@ measure_turns (const AllavaPromptRules *rules,
   return g_steal_pointer (&sizes);
 }
 
-/* The first turn that can stay. What moved pictures take (each and its line break) comes on top. */
+/* The first turn that can stay, as it seems: what moved pictures take (each and its line break)
+ * comes on top, and the text after them may become other tokens. */
 static size_t
 choose_first (const AllavaPromptRules *rules,
               const AllavaTurn *turns,
@@ -177,6 +178,24 @@ choose_first (const AllavaPromptRules *rules,
   return first;
 }
 
+/* Drops pairs from *FIRST on until the rest keeps to the limit, or is the last turn alone. */
+static GArray *
+build_within (const AllavaPromptRules *rules,
+              const AllavaTurn *turns,
+              size_t n_turns,
+              size_t *first,
+              const AllavaTurn *discussed,
+              GError **error)
+{
+  size_t last_pair = (n_turns - 1) / 2 * 2;
+  for (;; *first += 2) {
+    g_autoptr (GArray) items = build_from (rules, turns, n_turns, *first, discussed, error);
+    if (items == NULL || *first >= last_pair ||
+        count_positions (items, 0, rules->image_positions) <= rules->limit)
+      return g_steal_pointer (&items);
+  }
+}
+
 gboolean
 allava_prompt_build (AllavaPrompt *prompt,
                      const AllavaPromptRules *rules,
@@ -192,7 +211,7 @@ allava_prompt_build (AllavaPrompt *prompt,
     return FALSE;
   const AllavaTurn *discussed = find_discussed (turns, n_turns);
   size_t first = choose_first (rules, turns, n_turns, discussed, sizes);
-  g_autoptr (GArray) items = build_from (rules, turns, n_turns, first, discussed, error);
+  g_autoptr (GArray) items = build_within (rules, turns, n_turns, &first, discussed, error);
   if (items == NULL)
     return FALSE;
   size_t positions = count_positions (items, 0, rules->image_positions);

@@ -3,9 +3,9 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
-/* A tokenizer whose ids are bytes, so that a prompt can be read back as text. */
+/* A tokenizer whose ids are bytes, so that a prompt can be read back as text; but " z" is one
+ * token, 257. */
 typedef struct {
-  char *dir;
   AllavaTokenizer *tokenizer;
 } Fixture;
 
@@ -23,38 +23,45 @@ byte_symbol (int byte)
   g_assert_not_reached ();
 }
 
+/* From a tokenizer.json of JSON. */
+static AllavaTokenizer *
+load_tokenizer (const char *json)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *dir = g_dir_make_tmp ("allava-XXXXXX", &error);
+  g_assert_no_error (error);
+  g_autofree char *path = g_build_filename (dir, "tokenizer.json", NULL);
+  g_file_set_contents (path, json, -1, &error);
+  g_assert_no_error (error);
+  AllavaTokenizer *tokenizer = allava_tokenizer_load (dir, &error);
+  g_assert_no_error (error);
+  g_unlink (path);
+  g_rmdir (dir);
+  return tokenizer;
+}
+
 static void
 set_up (Fixture *fixture, gconstpointer data)
 {
-  g_autoptr (GError) error = NULL;
   g_autoptr (GString) json =
       g_string_new ("{\"added_tokens\": [{\"id\": 256, \"content\": \"<|endoftext|>\", "
                     "\"special\": true}], \"pre_tokenizer\": {\"type\": "
                     "\"ByteLevel\", \"add_prefix_space\": false}, \"decoder\": {\"type\": "
                     "\"ByteLevel\"}, \"model\": "
-                    "{\"type\": \"BPE\", \"merges\": [], \"vocab\": {");
+                    "{\"type\": \"BPE\", \"merges\": [\"\u0120 z\"], \"vocab\": {");
   for (int byte = 0; byte < 256; byte++) {
     char symbol[7] = {0};
     g_unichar_to_utf8 (byte_symbol (byte), symbol);
     g_string_append_printf (json, "%s\"%s%s\": %d", byte ? ", " : "",
                             *symbol == '"' || *symbol == '\\' ? "\\" : "", symbol, byte);
   }
-  g_string_append (json, ", \"<|endoftext|>\": 256}}}");
-  fixture->dir = g_dir_make_tmp ("allava-XXXXXX", &error);
-  g_assert_no_error (error);
-  g_autofree char *path = g_build_filename (fixture->dir, "tokenizer.json", NULL);
-  g_file_set_contents (path, json->str, json->len, &error);
-  g_assert_no_error (error);
-  fixture->tokenizer = allava_tokenizer_load (fixture->dir, &error);
-  g_assert_no_error (error);
-  g_unlink (path);
+  g_string_append (json, ", \"<|endoftext|>\": 256, \"\u0120z\": 257}}}");
+  fixture->tokenizer = load_tokenizer (json->str);
 }
 
 static void
 tear_down (Fixture *fixture, gconstpointer data)
 {
-  g_rmdir (fixture->dir);
-  g_free (fixture->dir);
   allava_tokenizer_unref (fixture->tokenizer);
 }
 
@@ -71,6 +78,8 @@ show (const AllavaPrompt *prompt)
     const AllavaPromptItem *item = &g_array_index (prompt->items, AllavaPromptItem, i);
     if (item->picture != NULL)
       g_string_append_printf (text, "{%s}", (const char *)item->picture);
+    else if (item->id == 257)
+      g_string_append (text, " z");
     else
       g_string_append_c (text, item->id == 256 ? '$' : item->id);
   }
@@ -153,6 +162,22 @@ test_keeps_discussed (Fixture *fixture, gconstpointer data)
   expect (fixture, 40, turns, 5, 4, "[INST] {b}\nthree [/INST] ");
 }
 
+/* Text after a picture that moved may be more tokens than it was: the limit holds all the same. */
+static void
+test_moved_takes_more (Fixture *fixture, gconstpointer data)
+{
+  const AllavaTurn turns[] = {
+      {ALLAVA_ROLE_USER, "one", &picture_a, 1},
+      {ALLAVA_ROLE_ASSISTANT, "1"},
+      {ALLAVA_ROLE_USER, "zoo"},
+      {ALLAVA_ROLE_ASSISTANT, "2"},
+      {ALLAVA_ROLE_USER, "three"},
+  };
+  /* The question with " z" takes 18 positions, with the picture 7 + 10 + 13; then come 2 + 21. */
+  expect (fixture, 53, turns, 5, 2, "[INST] {a}\nzoo [/INST] 2$[INST] three [/INST] ");
+  expect (fixture, 52, turns, 5, 4, "[INST] {a}\nthree [/INST] ");
+}
+
 static void
 test_too_long (Fixture *fixture, gconstpointer data)
 {
@@ -197,6 +222,7 @@ main (int argc, char **argv)
   ADD ("/prompt/no-smuggling", test_no_smuggling);
   ADD ("/prompt/drops-oldest", test_drops_oldest);
   ADD ("/prompt/keeps-discussed", test_keeps_discussed);
+  ADD ("/prompt/moved-takes-more", test_moved_takes_more);
   ADD ("/prompt/too-long", test_too_long);
   ADD ("/prompt/refuses-turns", test_refuses_turns);
   return g_test_run ();
