@@ -214,6 +214,11 @@ allava_prompt_build (AllavaPrompt *prompt,
   g_autoptr (GArray) items = build_within (rules, turns, n_turns, &first, discussed, error);
   if (items == NULL)
     return FALSE;
+  if (items->len == 0) {
+    g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_INPUT,
+                 "the model's tokenizer makes no tokens of the conversation");
+    return FALSE;
+  }
   size_t positions = count_positions (items, 0, rules->image_positions);
   if (positions > rules->last_limit) {
     g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_CONTEXT,

@@ -212,6 +212,23 @@ test_refuses_turns (Fixture *fixture, gconstpointer data)
   g_assert_error (error, ALLAVA_ERROR, ALLAVA_ERROR_INPUT);
 }
 
+/* A tokenizer without any of the prompt's bytes, and without a token for what it lacks. */
+static void
+test_no_tokens (void)
+{
+  AllavaTokenizer *tokenizer =
+      load_tokenizer ("{\"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false},"
+                      " \"decoder\": {\"type\": \"ByteLevel\"}, \"model\": {\"type\": \"BPE\","
+                      " \"merges\": [], \"vocab\": {\"<|endoftext|>\": 0, \"zz\": 1}}}");
+  AllavaPromptRules rules = {tokenizer, 0, 10, 100, 100};
+  const AllavaTurn turn = {ALLAVA_ROLE_USER, "What?"};
+  AllavaPrompt prompt;
+  g_autoptr (GError) error = NULL;
+  g_assert_false (allava_prompt_build (&prompt, &rules, &turn, 1, &error));
+  g_assert_error (error, ALLAVA_ERROR, ALLAVA_ERROR_INPUT);
+  allava_tokenizer_unref (tokenizer);
+}
+
 #define ADD(path, func) g_test_add (path, Fixture, NULL, set_up, func, tear_down)
 
 int
@@ -225,5 +242,6 @@ main (int argc, char **argv)
   ADD ("/prompt/moved-takes-more", test_moved_takes_more);
   ADD ("/prompt/too-long", test_too_long);
   ADD ("/prompt/refuses-turns", test_refuses_turns);
+  g_test_add_func ("/prompt/no-tokens", test_no_tokens);
   return g_test_run ();
 }
