@@ -368,8 +368,10 @@ answer (Generation *generation, AllavaLayout *layout, GError **error)
   result->prefill_ms = ms_since (start);
   start = g_get_monotonic_time ();
   ok = ok && decode_all (generation, error);
-  allava_utf8_stream_finish (&generation->stream, generation->text);
-  emit (generation);
+  if (result->finish != ALLAVA_FINISH_CANCELLED) { /* whoever stopped it hears no more */
+    allava_utf8_stream_finish (&generation->stream, generation->text);
+    emit (generation);
+  }
   result->decode_ms = ms_since (start);
   return ok;
 }

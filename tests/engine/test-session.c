@@ -76,6 +76,7 @@ listen_cb (const char *text, gpointer data)
   Listener *listener = data;
   g_assert_true (g_utf8_validate (text, -1, NULL));
   g_assert_cmpstr (text, !=, "");
+  g_assert_true (listener->stop_after == 0 || listener->pieces < listener->stop_after);
   g_string_append (listener->text, text);
   return ++listener->pieces != listener->stop_after;
 }
@@ -198,6 +199,26 @@ test_stops_at_once (Fixture *fixture, gconstpointer data)
   allava_generate_result_clear (&whole);
   allava_generate_result_clear (&part);
   allava_generate_result_clear (&again);
+}
+
+/* What is stopped within a character ends with the one before it. */
+static void
+test_stops_within_a_character (Fixture *fixture, gconstpointer data)
+{
+  const AllavaTurn turn = {ALLAVA_ROLE_USER, "Tell me"};
+  AllavaGenerateOptions options = sixteen;
+  AllavaGenerateResult result;
+  options.temperature = 3;
+  for (options.seed = 1; options.seed < 9; options.seed++) {
+    g_autofree char *whole = ask (fixture->session, &turn, 1, &options, 0, &result);
+    allava_generate_result_clear (&result);
+    for (int pieces = 1; pieces < 4; pieces++) {
+      g_autofree char *part = ask (fixture->session, &turn, 1, &options, pieces, &result);
+      g_assert_cmpint (result.finish, ==, ALLAVA_FINISH_CANCELLED);
+      g_assert_true (g_str_has_prefix (whole, part));
+      allava_generate_result_clear (&result);
+    }
+  }
 }
 
 /* Fills the context: the answer ends with it, later turns push out the oldest. */
@@ -361,6 +382,7 @@ main (int argc, char **argv)
   ADD ("/session/reuses-prefix-and-features", test_reuses_prefix_and_features);
   ADD ("/session/sampling-follows-the-seed", test_sampling_follows_the_seed);
   ADD ("/session/stops-at-once", test_stops_at_once);
+  ADD ("/session/stops-within-a-character", test_stops_within_a_character);
   ADD ("/session/context-runs-out", test_context_runs_out);
   g_test_add ("/session/random-walk", Fixture, &in_f32, set_up, test_random_walk, tear_down);
   if (!on_cpu)
