@@ -314,6 +314,7 @@ keep_token (Generation *generation, int32_t id, GError **error)
       !backend->decode (session->backend, id, session->keys->len, error))
     return FALSE;
   g_array_append_val (session->keys, key);
+  generation->result->positions_left--;
   return TRUE;
 }
 
@@ -422,13 +423,13 @@ allava_session_generate (AllavaSession *session,
   result->tokens = g_array_new (FALSE, FALSE, sizeof (int32_t));
   result->prompt_positions = prompt.positions;
   result->dropped_turns = prompt.dropped;
+  result->positions_left = model->config.context_length - result->prompt_positions;
 
   g_autoptr (GString) text = g_string_new (NULL);
   Generation generation = {session, options, text_func, user_data, {{0}}, text, result};
   GError *local = NULL;
   gboolean ok = generate (&generation, &prompt, &local);
   allava_prompt_clear (&prompt);
-  result->positions_left = model->config.context_length - (int)session->keys->len;
   if (!ok && g_error_matches (local, G_IO_ERROR, G_IO_ERROR_CANCELLED)) {
     g_clear_error (&local); /* what was said stands; finish is CANCELLED */
     ok = TRUE;

@@ -180,11 +180,15 @@ test_stops_at_once (Fixture *fixture, gconstpointer data)
   g_free (ask (fixture->session, &turn, 1, &options, 2, &part));
   g_assert_cmpint (part.finish, ==, ALLAVA_FINISH_CANCELLED);
   g_assert_cmpuint (part.tokens->len, <, 16);
+  int context = allava_model_get_info (fixture->model)->context_length;
+  int kept = part.tokens->len - 1; /* the last token takes no position */
+  g_assert_cmpint (part.positions_left, ==, context - part.prompt_positions - kept);
   g_assert_cmpint (
       memcmp (part.tokens->data, whole.tokens->data, part.tokens->len * sizeof (int32_t)), ==, 0);
   allava_generate_result_clear (&part);
 
-  /* Cancelled before it starts: nothing is said, and the session is as good as new. */
+  /* Cancelled before it starts: nothing is said, the room is what the prompt leaves, and the
+   * session is as good as new. */
   const AllavaTurn other = {ALLAVA_ROLE_USER, "Else", fixture->pictures + 1, 1};
   g_autoptr (GCancellable) cancellable = g_cancellable_new ();
   g_cancellable_cancel (cancellable);
@@ -192,6 +196,7 @@ test_stops_at_once (Fixture *fixture, gconstpointer data)
   g_free (ask (fixture->session, &other, 1, &options, 0, &part));
   g_assert_cmpint (part.finish, ==, ALLAVA_FINISH_CANCELLED);
   g_assert_cmpuint (part.tokens->len, ==, 0);
+  g_assert_cmpint (part.positions_left, ==, context - part.prompt_positions);
 
   options.cancellable = NULL;
   g_free (ask (fixture->session, &turn, 1, &options, 0, &again));
