@@ -226,7 +226,7 @@ typedef enum {
 } AllavaRole;
 
 /* One turn. Roles alternate, starting with USER. Text is UTF-8 and is never read as control text.
- * A USER turn's pictures stand before its text. */
+ * A USER turn's pictures stand before its text; they are of the model's size. */
 typedef struct {
   AllavaRole role;
   const char *text;

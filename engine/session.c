@@ -118,6 +118,12 @@ encode (AllavaSession *session,
 {
   const AllavaPreprocess *preprocess = &session->model->preprocess;
   size_t size = preprocess->crop_size;
+  if (allava_picture_get_size (picture) != preprocess->crop_size) {
+    g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_INPUT,
+                 "an image was prepared for a model that sees %d pixels, but this one sees %d",
+                 allava_picture_get_size (picture), preprocess->crop_size);
+    return NULL;
+  }
   g_autofree float *values = g_try_new (float, 3 * size * size);
   if (values == NULL) {
     g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_MEMORY,

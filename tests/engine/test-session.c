@@ -312,6 +312,28 @@ test_random_walk (Fixture *fixture, gconstpointer data)
   g_assert_cmpint (others, <=, walk->others);
 }
 
+/* A picture that a model of another size made is refused, and the session goes on. */
+static void
+test_foreign_picture (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *dir = checkpoint ("added");
+  const AllavaModelOptions options = ALLAVA_MODEL_OPTIONS_INIT;
+  g_autoptr (AllavaModel) model = test_load_model (dir, &options, &error);
+  g_assert_no_error (error);
+  g_autoptr (AllavaPicture) picture = make_picture (model, 0);
+  g_assert_cmpint (allava_picture_get_size (picture), <,
+                   allava_picture_get_size (fixture->pictures[0]));
+  AllavaTurn turn = {ALLAVA_ROLE_USER, "What is this?", &picture, 1};
+  AllavaGenerateResult result;
+  g_assert_false (
+      allava_session_generate (fixture->session, &turn, 1, &sixteen, NULL, NULL, &result, &error));
+  g_assert_error (error, ALLAVA_ERROR, ALLAVA_ERROR_INPUT);
+  turn.pictures = fixture->pictures;
+  g_free (ask (fixture->session, &turn, 1, &sixteen, 0, &result));
+  allava_generate_result_clear (&result);
+}
+
 /* ---- Damaged weights ------------------------------------------------------------------------- */
 
 /* Copies the checkpoint with PATTERN in place of its weight files' last eighths. */
@@ -389,6 +411,7 @@ main (int argc, char **argv)
   ADD ("/session/stops-at-once", test_stops_at_once);
   ADD ("/session/stops-within-a-character", test_stops_within_a_character);
   ADD ("/session/context-runs-out", test_context_runs_out);
+  ADD ("/session/foreign-picture", test_foreign_picture);
   g_test_add ("/session/random-walk", Fixture, &in_f32, set_up, test_random_walk, tear_down);
   if (!on_cpu)
     g_test_add ("/session/random-walk-f16", Fixture, &in_f16, set_up, test_random_walk, tear_down);
