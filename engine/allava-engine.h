@@ -205,7 +205,7 @@ typedef struct {
  * resampled exactly as Pillow and CLIPImageProcessor do. Immutable, reference counted (atomic). */
 typedef struct _AllavaPicture AllavaPicture;
 
-/* PIXELS may be freed afterwards. Errors: INPUT (no pixels), MEMORY. */
+/* PIXELS may be freed afterwards. Errors: INPUT (no pixels, or a side over 262,144), MEMORY. */
 AllavaPicture *allava_picture_new (AllavaModel *model, const AllavaPixels *pixels, GError **error);
 AllavaPicture *allava_picture_ref (AllavaPicture *picture);
 void allava_picture_unref (AllavaPicture *picture);

@@ -10,6 +10,9 @@
 #define MAX_FILE_BYTES (1 << 20)
 #define PIL_BICUBIC 3
 
+/* Of a picture. Longer ones would take 3 S bytes for each of their rows, to be seen as a line. */
+#define MAX_PICTURE_SIDE (1 << 18)
+
 void
 allava_preprocess_init (AllavaPreprocess *preprocess, int image_size)
 {
@@ -205,6 +208,14 @@ pad_to_square (const AllavaPreprocess *preprocess,
   window->full_width = window->full_height = preprocess->size;
 }
 
+static gboolean
+fail_too_long (const AllavaPixels *pixels, GError **error)
+{
+  g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_INPUT,
+               "A picture of %d x %d pixels is too long and thin", pixels->width, pixels->height);
+  return FALSE;
+}
+
 /* transformers' get_resize_output_image_size. */
 static gboolean
 keep_ratio (const AllavaPreprocess *preprocess,
@@ -215,11 +226,8 @@ keep_ratio (const AllavaPreprocess *preprocess,
   int64_t shorter = MIN (pixels->width, pixels->height);
   int64_t longer = MAX (pixels->width, pixels->height);
   double full = (double)(preprocess->size * longer) / shorter;
-  if (full >= G_MAXINT) {
-    g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_INPUT,
-                 "A picture of %d x %d pixels is too long and thin", pixels->width, pixels->height);
-    return FALSE;
-  }
+  if (full >= G_MAXINT)
+    return fail_too_long (pixels, error);
   window->full_width = pixels->width <= pixels->height ? preprocess->size : (int)full;
   window->full_height = pixels->width <= pixels->height ? (int)full : preprocess->size;
   return TRUE;
@@ -233,6 +241,10 @@ allava_preprocess_square (const AllavaPreprocess *preprocess,
   if (pixels->data == NULL || pixels->width <= 0 || pixels->height <= 0 ||
       pixels->stride < (size_t)pixels->width * 3) {
     g_set_error_literal (error, ALLAVA_ERROR, ALLAVA_ERROR_INPUT, "The picture has no pixels");
+    return NULL;
+  }
+  if (MAX (pixels->width, pixels->height) > MAX_PICTURE_SIDE) {
+    fail_too_long (pixels, error);
     return NULL;
   }
 

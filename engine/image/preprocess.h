@@ -30,7 +30,7 @@ gboolean allava_preprocess_load (AllavaPreprocess *preprocess, const char *dir, 
 
 /* Pads (or crops) and resizes PIXELS to the square; returns [S, S, 3] bytes that the caller frees
  * with g_free. Padding colour is int(mean * 255). The padded image is never materialised where it
- * would be large. Errors: INPUT (empty), MEMORY. */
+ * would be large. Errors: INPUT (empty, or too long and thin), MEMORY. */
 uint8_t *allava_preprocess_square (const AllavaPreprocess *preprocess,
                                    const AllavaPixels *pixels,
                                    GError **error);

@@ -88,6 +88,33 @@ test_no_pixels (void)
   }
 }
 
+/* A side of 2^18 pixels is the longest. */
+static void
+test_too_long (void)
+{
+  const int side = 1 << 18;
+  g_autofree uint8_t *data = g_malloc0 (((size_t)side + 1) * 3);
+  const struct {
+    AllavaPixels pixels;
+    gboolean good;
+  } cases[] = {
+      {{data, 1, side, 3}, TRUE},
+      {{data, side, 1, (size_t)side * 3}, TRUE},
+      {{data, 1, side + 1, 3}, FALSE},
+      {{data, side + 1, 1, ((size_t)side + 1) * 3}, FALSE},
+  };
+  AllavaPreprocess preprocess;
+  allava_preprocess_init (&preprocess, 28);
+  for (size_t i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (GError) error = NULL;
+    g_autofree uint8_t *square = allava_preprocess_square (&preprocess, &cases[i].pixels, &error);
+    if (cases[i].good)
+      g_assert_no_error (error);
+    else
+      g_assert_error (error, ALLAVA_ERROR, ALLAVA_ERROR_INPUT);
+  }
+}
+
 /* The margins of a picture that is one pixel are the mean colour, cut off to whole numbers. */
 static void
 test_margin_colour (void)
@@ -207,6 +234,7 @@ main (int argc, char *argv[])
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/preprocess/reference", test_reference);
   g_test_add_func ("/preprocess/no-pixels", test_no_pixels);
+  g_test_add_func ("/preprocess/too-long", test_too_long);
   g_test_add_func ("/preprocess/margin-colour", test_margin_colour);
   g_test_add_func ("/preprocess/config/absent", test_config_absent);
   g_test_add_func ("/preprocess/config/values", test_config_values);
