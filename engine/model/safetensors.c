@@ -461,6 +461,19 @@ allava_safetensors_get_metadata (AllavaSafetensors *set, const char *key)
 
 /* ---- Reading ahead --------------------------------------------------------------------------- */
 
+/* Reads N bytes from AT on ahead. Best effort, without which pages come when they are touched: but
+ * those that would then end the program are an error. */
+static gboolean
+read_ahead (const Shard *shard, size_t at, size_t n, GError **error)
+{
+  if (madvise ((void *)(shard->data + at), n, MADV_POPULATE_READ) == 0 || errno != EFAULT)
+    return TRUE;
+  g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_FILE,
+               "%s cannot be read: it was cut short meanwhile, or its disk is damaged",
+               shard->path);
+  return FALSE;
+}
+
 gboolean
 allava_safetensors_warm (AllavaSafetensors *set,
                          AllavaProgressFunc progress,
@@ -480,9 +493,8 @@ allava_safetensors_warm (AllavaSafetensors *set,
       if (g_cancellable_set_error_if_cancelled (cancellable, error))
         return FALSE;
       size_t n = MIN (step, shard->length - at);
-      /* Best effort: without it the pages come when they are touched. */
-      if (shard->mapped && ahead)
-        madvise ((void *)(shard->data + at), n, MADV_POPULATE_READ);
+      if (shard->mapped && ahead && !read_ahead (shard, at, n, error))
+        return FALSE;
       done += n;
       if (progress != NULL)
         progress ((double)done / total, progress_data);

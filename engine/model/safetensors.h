@@ -62,7 +62,8 @@ void allava_safetensors_fetch (const AllavaTensor *tensor);
 void allava_safetensors_release (const AllavaTensor *tensor);
 
 /* Reads all mapped pages ahead, so that the first answer does not wait for the disk; reports
- * progress and stops when cancelled (FALSE, G_IO_ERROR_CANCELLED). */
+ * progress and stops when cancelled (FALSE, G_IO_ERROR_CANCELLED). Errors: FILE (a file was cut
+ * short since it was mapped). */
 gboolean allava_safetensors_warm (AllavaSafetensors *set,
                                   AllavaProgressFunc progress,
                                   gpointer progress_data,

@@ -2,6 +2,8 @@
 
 #include <glib/gstdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 /* A file in memory: HEADER's length, HEADER, then N_DATA zero bytes. */
 static GByteArray *
@@ -197,6 +199,32 @@ test_no_model (Folder *folder, gconstpointer data)
   expect_refusal (folder, ALLAVA_ERROR_FORMAT, "empty");
 }
 
+/* A file that is cut short after it was mapped is found when it is read ahead. */
+static void
+test_cut_short_meanwhile (Folder *folder, gconstpointer data)
+{
+  const size_t n = 1 << 16;
+  g_autofree char *path = g_build_filename (folder->dir, "model.safetensors", NULL);
+  g_autoptr (GByteArray) file = make_file (
+      "{\"a\": {\"dtype\": \"U8\", \"shape\": [65536], \"data_offsets\": [0, 65536]}}", n);
+  write_file (folder, "model.safetensors", file->data, file->len);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (AllavaSafetensors) set = allava_safetensors_open_dir (folder->dir, &error);
+  g_assert_no_error (error);
+  void *page = g_aligned_alloc0 (1, sysconf (_SC_PAGESIZE), sysconf (_SC_PAGESIZE));
+  gboolean known = madvise (page, sysconf (_SC_PAGESIZE), MADV_POPULATE_READ) == 0;
+  g_aligned_free (page);
+  if (!known) {
+    g_test_skip ("this kernel does not read ahead");
+    return;
+  }
+  g_assert_true (allava_safetensors_warm (set, NULL, NULL, NULL, &error));
+  g_assert_cmpint (truncate (path, (off_t)n / 2), ==, 0);
+  g_assert_false (allava_safetensors_warm (set, NULL, NULL, NULL, &error));
+  g_assert_error (error, ALLAVA_ERROR, ALLAVA_ERROR_FILE);
+  g_assert_nonnull (strstr (error->message, path));
+}
+
 #define ADD(path, func) g_test_add (path, Folder, NULL, folder_set_up, func, folder_tear_down)
 
 int
@@ -209,5 +237,6 @@ main (int argc, char **argv)
   ADD ("/safetensors/sharded", test_sharded);
   ADD ("/safetensors/index-stays-inside", test_index_stays_inside);
   ADD ("/safetensors/no-model", test_no_model);
+  ADD ("/safetensors/cut-short-meanwhile", test_cut_short_meanwhile);
   return g_test_run ();
 }
