@@ -89,7 +89,8 @@ keep (Loader *loader, const AllavaTensor *tensor, AllavaDtype dtype)
   if (loader->options == NULL || (dtype_of (tensor) == dtype && aligned))
     return tensor->data;
   Conversion conversion = {tensor, dtype, alloc_kept (loader, bytes)};
-  if (conversion.out == NULL)
+  if (conversion.out == NULL ||
+      g_cancellable_set_error_if_cancelled (loader->options->cancellable, &loader->error))
     return NULL;
   allava_pool_run (allava_cpu_get_pool (loader->model->cpu),
                    (tensor->n_elements + CONVERT_BLOCK - 1) / CONVERT_BLOCK, convert_block,

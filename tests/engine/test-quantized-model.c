@@ -345,6 +345,22 @@ test_cancelled (Fixture *fixture, gconstpointer data)
   g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
 }
 
+/* Weights that are converted while they are loaded, which begins when all has been read ahead. */
+static void
+test_cancelled_conversion (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr (GError) error = NULL;
+  g_autofree char *dir = model_dir ("reference/checkpoints/odd"); /* F32, read in one step */
+  AllavaModelOptions options = ALLAVA_MODEL_OPTIONS_INIT;
+  options.cancellable = cancellable;
+  options.progress = cancel_cb;
+  options.progress_data = cancellable;
+  options.dtype = ALLAVA_DTYPE_BF16;
+  g_assert_null (allava_model_load (dir, &options, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+}
+
 static void
 test_refused (Fixture *fixture, gconstpointer data)
 {
@@ -520,6 +536,7 @@ main (int argc, char **argv)
   ADD ("/quantized-model/threads", test_threads);
   ADD ("/quantized-model/content", test_content);
   ADD ("/quantized-model/cancelled", test_cancelled);
+  ADD ("/quantized-model/cancelled-conversion", test_cancelled_conversion);
   ADD ("/quantized-model/refused", test_refused);
   ADD ("/quantized-model/damaged", test_damaged);
   ADD ("/quantized-model/damaged-scales", test_damaged_scales);
