@@ -9,7 +9,8 @@
 
 G_BEGIN_DECLS
 
-/* A picture of more pixels is refused when its header is read, before memory is taken. */
+/* A picture of more pixels is refused when its header is read, before memory is taken; an XPM,
+ * whose loader does not announce the size, once it is decoded. */
 #define ALLAVA_IMAGE_FILE_MAX_PIXELS (INT64_C (1) << 28)
 
 typedef enum {

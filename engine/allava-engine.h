@@ -144,7 +144,7 @@ typedef struct {
   AllavaDtype dtype;           /* the arithmetic in use; never AUTO */
   AllavaDtype stored_dtype;    /* of the decoder's matrices in the file */
   int threads;                 /* in use; 0 on a GPU */
-  const char *instruction_set; /* "AVX2", "AVX-512" or "AVX-512 BF16"; "CUDA" */
+  const char *instruction_set; /* "AVX2", "AVX-512", "AVX-512 VNNI", "AVX-512 BF16"; "CUDA" */
   int image_size;              /* S: the side of the square that the model sees, pixels */
   int image_positions;         /* P: positions one image takes */
   int vision_width;            /* D */

@@ -14,7 +14,7 @@ static const CliUsage usage = {
         "With --json, each picture gives one line of JSON: path, text, tokens, prompt_tokens,\n"
         "image_ms (decoding, resizing and looking, of which image_decode_ms, preprocess_ms,\n"
         "tower_ms and projector_ms), prefill_ms, decode_ms, and stop, which is eos (the model\n"
-        "ended), length (--max-new-tokens) or context (no room is left).\n"
+        "ended), length (--max-new-tokens), context (no room is left) or cancelled.\n"
         "A picture that cannot be read is reported, the others go on, and the exit status is 1.\n"
         "\n"
         "Examples:\n"

@@ -144,7 +144,7 @@ read_heads (AllavaConfig *config, const Source *source, GError **error)
   return TRUE;
 }
 
-/* eos_token_id may be a list; its first entry is the model's own. */
+/* -1 where the config names none. A list of ids is refused. */
 static gboolean
 read_eos (AllavaConfig *config, const Source *source, GError **error)
 {
