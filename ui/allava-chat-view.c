@@ -375,13 +375,21 @@ message_shortcut_cb (GtkWidget *widget, GVariant *action, gpointer user_data)
 }
 
 static void
+unparent_cb (gpointer popover)
+{
+  gtk_widget_unparent (popover);
+  g_object_unref (popover);
+}
+
+static void
 menu_closed_cb (GtkPopover *popover)
 {
-  /* Back to the list's item, which GTK forgets. The action that was chosen runs after this. */
+  /* Back to the list's item, which GTK forgets. The action that was chosen runs after this, and may
+   * take the row away. */
   GtkWidget *item = gtk_widget_get_parent (gtk_widget_get_parent (GTK_WIDGET (popover)));
   if (item)
     gtk_widget_grab_focus (item);
-  g_idle_add_once ((GSourceOnceFunc)gtk_widget_unparent, popover);
+  g_idle_add_once (unparent_cb, g_object_ref (popover));
 }
 
 static void

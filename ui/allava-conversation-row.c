@@ -5,7 +5,6 @@
 struct _AllavaConversationRow {
   GtkWidget parent_instance;
 
-  GtkWidget *box;
   GtkLabel *heading;
   GtkLabel *title;
   GtkLabel *snippet;
@@ -93,7 +92,10 @@ allava_conversation_row_dispose (GObject *object)
   AllavaConversationRow *self = ALLAVA_CONVERSATION_ROW (object);
   g_clear_object (&self->item_signals);
   g_clear_object (&self->item);
-  g_clear_pointer (&self->box, gtk_widget_unparent);
+  /* The template's, and a menu that is open or has just been. */
+  GtkWidget *child;
+  while ((child = gtk_widget_get_first_child (GTK_WIDGET (self))))
+    gtk_widget_unparent (child);
   G_OBJECT_CLASS (allava_conversation_row_parent_class)->dispose (object);
 }
 
@@ -104,7 +106,6 @@ allava_conversation_row_class_init (AllavaConversationRowClass *klass)
   GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
   gtk_widget_class_set_template_from_resource (widget_class,
                                                "/org/allava/Allava/allava-conversation-row.ui");
-  gtk_widget_class_bind_template_child (widget_class, AllavaConversationRow, box);
   gtk_widget_class_bind_template_child (widget_class, AllavaConversationRow, heading);
   gtk_widget_class_bind_template_child (widget_class, AllavaConversationRow, title);
   gtk_widget_class_bind_template_child (widget_class, AllavaConversationRow, snippet);

@@ -14,7 +14,6 @@
 struct _AllavaMessageRow {
   GtkWidget parent_instance;
 
-  GtkWidget *clamp;
   GtkLabel *notice;
   GtkLabel *author;
   GtkSpinner *spinner;
@@ -382,14 +381,16 @@ allava_message_row_dispose (GObject *object)
     allava_message_row_set_message (self, NULL, NULL);
   g_clear_object (&self->message_signals);
   g_clear_object (&self->conversation_signals);
-  g_clear_pointer (&self->clamp, gtk_widget_unparent);
+  /* The template's, and a menu that is open or has just been. */
+  GtkWidget *child;
+  while ((child = gtk_widget_get_first_child (GTK_WIDGET (self))))
+    gtk_widget_unparent (child);
   G_OBJECT_CLASS (allava_message_row_parent_class)->dispose (object);
 }
 
 static void
 bind_children (GtkWidgetClass *widget_class)
 {
-  gtk_widget_class_bind_template_child (widget_class, AllavaMessageRow, clamp);
   gtk_widget_class_bind_template_child (widget_class, AllavaMessageRow, notice);
   gtk_widget_class_bind_template_child (widget_class, AllavaMessageRow, author);
   gtk_widget_class_bind_template_child (widget_class, AllavaMessageRow, spinner);

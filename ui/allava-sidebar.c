@@ -134,13 +134,21 @@ append_item_action (GMenu *menu, const char *label, const char *action, gint64 i
 }
 
 static void
+unparent_cb (gpointer popover)
+{
+  gtk_widget_unparent (popover);
+  g_object_unref (popover);
+}
+
+static void
 menu_closed_cb (GtkWidget *popover)
 {
-  /* Back to the list's item, which GTK forgets. The action that was chosen runs after this. */
+  /* Back to the list's item, which GTK forgets. The action that was chosen runs after this, and may
+   * take the row away. */
   GtkWidget *item = gtk_widget_get_parent (gtk_widget_get_parent (popover));
   if (item)
     gtk_widget_grab_focus (item);
-  g_idle_add_once ((GSourceOnceFunc)gtk_widget_unparent, popover);
+  g_idle_add_once (unparent_cb, g_object_ref (popover));
 }
 
 static void

@@ -96,6 +96,21 @@ def delete_a_message_and_undo():
         app.find("list item", "^You: Keep me")
 
 
+def delete_from_the_menu():
+    with App(env={"G_DEBUG": "fatal-warnings"}) as app:
+        app.ask("Keep me")
+        app.answer("You asked: Keep me")
+        press("ctrl+m")
+        app.wait_focus("list item", "^Allava: ")
+        press("shift+F10")
+        app.wait_focus("menu item", "^Copy$")
+        app.click("^Delete$", "menu item")
+        app.gone("list item", "^Allava: ")
+        app.wait_focus("text", "^Your question$")
+        app.click("^Undo")
+        app.answer("You asked: Keep me")
+
+
 def markdown_is_rendered():
     with App() as app:
         app.ask("Some markdown, please")
@@ -242,6 +257,7 @@ if __name__ == "__main__":
             nothing_is_announced_per_token,
             edit_as_a_branch,
             delete_a_message_and_undo,
+            delete_from_the_menu,
             markdown_is_rendered,
             details_of_an_answer,
             turns_left_out_are_told,
