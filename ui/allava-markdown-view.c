@@ -230,7 +230,7 @@ update_cell (GtkGrid *grid, int column, int row, const char *markdown)
   cmark_node_free (document);
 }
 
-/* A table only ever grows: were a row taken back, it would be a paragraph and another widget. */
+/* A row may be taken back: "*" is one until it turns out to begin a list. The columns stay. */
 static void
 update_table (GtkWidget *scroller, GPtrArray *rows)
 {
@@ -240,6 +240,8 @@ update_table (GtkWidget *scroller, GPtrArray *rows)
     for (int column = 0; cells[column]; column++)
       update_cell (grid, column, row, cells[column]);
   }
+  while (gtk_grid_get_child_at (grid, 0, rows->len))
+    gtk_grid_remove_row (grid, rows->len);
 }
 
 static BlockKind
@@ -349,7 +351,7 @@ nth_child (GtkWidget *widget, guint n)
 static gboolean
 continues (AllavaMarkdownView *self, const char *text)
 {
-  return self->text && strncmp (text, self->text, self->settled) == 0;
+  return self->text && g_str_has_prefix (text, self->text);
 }
 
 static void

@@ -99,6 +99,7 @@ static const char *const texts[] = {
     "| a | b |\n|---|---|\n| 1 | *2* |\n| 3 | 4 |\n\nend\n\n***\n\nSetext\n===\n\nx",
     "> > > > > > > > > > > > > > > > deep\n\n- - - - - - - - - - - - - - - - - deep",
     "<div>\nraw\n</div>\n\nline\r\nend\r\n\r\nnew\r\n",
+    "| a | b |\n|---|---|\n| 1 | 2 |\n* no row, but a list",
 };
 
 static void
@@ -122,6 +123,30 @@ test_growth (void)
     g_autofree char *grown_dump = dump_view (grown);
     g_autofree char *whole_dump = dump_view (whole);
     g_assert_cmpstr (grown_dump, ==, whole_dump);
+  }
+}
+
+/* Nothing stays of a text that this one does not go on from. */
+static void
+test_replaced (void)
+{
+  if (!have_display) {
+    g_test_skip ("no display");
+    return;
+  }
+  static const char *const tables[] = {"| a |\n|---|\n| 1 |",
+                                       "| a | b |\n|---|---|\n| 1 | 2 |\n| 3 | 4 |",
+                                       "| c | d |\n|---|---|\n| 5 | 6 |", "| e |\n|---|"};
+  g_autoptr (AllavaMarkdownView) used =
+      ALLAVA_MARKDOWN_VIEW (g_object_ref_sink (allava_markdown_view_new ()));
+  for (guint i = 0; i < G_N_ELEMENTS (tables); i++) {
+    g_autoptr (AllavaMarkdownView) fresh =
+        ALLAVA_MARKDOWN_VIEW (g_object_ref_sink (allava_markdown_view_new ()));
+    allava_markdown_view_set_text (used, tables[i]);
+    allava_markdown_view_set_text (fresh, tables[i]);
+    g_autofree char *used_dump = dump_view (used);
+    g_autofree char *fresh_dump = dump_view (fresh);
+    g_assert_cmpstr (used_dump, ==, fresh_dump);
   }
 }
 
@@ -154,6 +179,7 @@ main (int argc, char **argv)
   g_test_add_func ("/markdown/plain", test_plain);
   g_test_add_func ("/markdown/lines", test_lines);
   g_test_add_func ("/markdown/growth", test_growth);
+  g_test_add_func ("/markdown/replaced", test_replaced);
   g_test_add_func ("/markdown/finished-once", test_finished_once);
   return g_test_run ();
 }
