@@ -301,6 +301,21 @@ allava_chat_view_focus_messages (AllavaChatView *self)
     gtk_widget_grab_focus (last);
 }
 
+/* The list's item at POSITION gets the focus. */
+static void
+focus_message (AllavaChatView *self, guint position)
+{
+  gtk_widget_activate_action (GTK_WIDGET (self->list), "list.scroll-to-item", "u", position);
+  g_autoptr (AllavaMessage) message =
+      g_list_model_get_item (G_LIST_MODEL (self->conversation), position);
+  for (GtkWidget *item = gtk_widget_get_first_child (GTK_WIDGET (self->list)); item;
+       item = gtk_widget_get_next_sibling (item)) {
+    GtkWidget *row = gtk_widget_get_first_child (item);
+    if (row && allava_message_row_get_message (ALLAVA_MESSAGE_ROW (row)) == message)
+      gtk_widget_grab_focus (item);
+  }
+}
+
 static void
 undo_delete_cb (AllavaConversation *conversation)
 {
@@ -349,7 +364,7 @@ allava_chat_view_switch_branch (AllavaChatView *self, AllavaMessage *message, in
   allava_chat_view_focus_entry (self);
   allava_conversation_switch_sibling (self->conversation, message, offset);
   /* The other version stands where the first one stood. */
-  gtk_widget_activate_action (GTK_WIDGET (self->list), "list.scroll-to-item", "u", position);
+  focus_message (self, position);
 }
 
 /* ---- The focused message --------------------------------------------------------------------- */

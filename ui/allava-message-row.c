@@ -105,6 +105,14 @@ get_state_words (AllavaMessageRow *self)
   return NULL;
 }
 
+/* Which of several versions this is. */
+static char *
+dup_version (AllavaMessageRow *self)
+{
+  return g_strdup_printf (_ ("%u of %u"), allava_message_get_sibling (self->message) + 1,
+                          allava_message_get_n_siblings (self->message));
+}
+
 /* What a screen reader says of the row: author and state first. While text streams in it stays
  * the same, so that nothing is announced per token. */
 static char *
@@ -115,6 +123,10 @@ dup_spoken (AllavaMessageRow *self)
   GString *spoken = g_string_new (author);
   if (state)
     g_string_append_printf (spoken, ", %s", state);
+  if (allava_message_get_n_siblings (self->message) > 1) {
+    g_autofree char *version = dup_version (self);
+    g_string_append_printf (spoken, ", %s", version);
+  }
   guint n_images = g_list_model_get_n_items (allava_message_get_images (self->message));
   if (n_images > 0) {
     g_string_append (spoken, ", ");
@@ -162,8 +174,8 @@ update_actions (AllavaMessageRow *self)
   gtk_widget_set_visible (self->new_image_button, question);
   gtk_widget_set_visible (self->actions, !writing);
   gtk_widget_set_visible (self->branches, n > 1);
-  g_autofree char *which = g_strdup_printf (_ ("%u of %u"), i + 1, n);
-  gtk_label_set_text (self->branch_label, which);
+  g_autofree char *version = dup_version (self);
+  gtk_label_set_text (self->branch_label, version);
 
   GtkWidget *widget = GTK_WIDGET (self);
   gtk_widget_action_set_enabled (widget, "message.delete", idle);
@@ -333,7 +345,7 @@ details_action (GtkWidget *widget, const char *name, GVariant *parameter)
   gtk_menu_button_popup (GTK_MENU_BUTTON (ALLAVA_MESSAGE_ROW (widget)->details_button));
 }
 
-/* The next four put other messages in this row's place: the entry takes the focus. */
+/* The next two begin an answer: the entry takes the focus. */
 static void
 regenerate_action (GtkWidget *widget, const char *name, GVariant *parameter)
 {

@@ -243,7 +243,7 @@ class App:
 
     def answer(self, pattern):
         """Waits for a finished answer."""
-        return self.find("list item", r"^Allava(, stopped|, failed)?: [\s\S]*" + pattern)
+        return self.find("list item", r"^Allava(, stopped|, failed)?(, \d of \d)?: [\s\S]*" + pattern)
 
     def width(self):
         return self.window.get_component_iface().get_size().x

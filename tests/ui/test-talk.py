@@ -85,6 +85,23 @@ def edit_as_a_branch():
         app.answer("You asked: Second version")
 
 
+def through_the_versions_by_keyboard():
+    with App() as app:
+        app.ask("How many?")
+        app.answer("You asked: How many")
+        for version in (2, 3):
+            app.click("^Answer Again$")
+            app.find("list item", f"^Allava, {version} of {version}: ")
+        press("ctrl+m")
+        app.wait_focus("list item", "^Allava, 3 of 3: ")
+        press("alt+Left")
+        app.wait_focus("list item", "^Allava, 2 of 3: ")
+        press("alt+Left")
+        app.wait_focus("list item", "^Allava, 1 of 3: ")
+        press("alt+Right")
+        app.wait_focus("list item", "^Allava, 2 of 3: ")
+
+
 def delete_a_message_and_undo():
     with App() as app:
         app.ask("Keep me")
@@ -256,6 +273,7 @@ if __name__ == "__main__":
             stop_with_escape_then_continue_and_regenerate,
             nothing_is_announced_per_token,
             edit_as_a_branch,
+            through_the_versions_by_keyboard,
             delete_a_message_and_undo,
             delete_from_the_menu,
             markdown_is_rendered,
