@@ -179,7 +179,9 @@ announce_end (AllavaChatView *self, AllavaMessage *answer)
                               n_words);
 
   g_autofree char *plain = allava_markdown_to_plain (text + MIN (self->spoken, strlen (text)));
-  g_autofree char *message = g_strdup_printf ("%s. %s", status, plain);
+  g_autofree char *notice = allava_message_row_dup_notice (answer);
+  g_autofree char *message =
+      g_strdup_printf ("%s. %s%s%s", status, plain, notice ? " " : "", notice ? notice : "");
   say (self, message, status);
 }
 

@@ -113,6 +113,20 @@ dup_version (AllavaMessageRow *self)
                           allava_message_get_n_siblings (self->message));
 }
 
+char *
+allava_message_row_dup_notice (AllavaMessage *message)
+{
+  g_return_val_if_fail (ALLAVA_IS_MESSAGE (message), NULL);
+
+  int dropped = allava_message_get_details (message)->dropped_turns;
+  if (dropped <= 0)
+    return NULL;
+  return g_strdup_printf (
+      ngettext ("The model’s memory is full: it no longer saw the oldest turn.",
+                "The model’s memory is full: it no longer saw the %d oldest turns.", dropped),
+      dropped);
+}
+
 /* What a screen reader says of the row: author and state first. While text streams in it stays
  * the same, so that nothing is announced per token. */
 static char *
@@ -141,6 +155,9 @@ dup_spoken (AllavaMessageRow *self)
   const char *error = allava_message_get_error (self->message);
   if (error)
     g_string_append_printf (spoken, " %s", error);
+  g_autofree char *notice = allava_message_row_dup_notice (self->message);
+  if (notice)
+    g_string_append_printf (spoken, " %s", notice);
   return g_string_free (spoken, FALSE);
 }
 
@@ -190,15 +207,9 @@ update_actions (AllavaMessageRow *self)
 static void
 update_notice (AllavaMessageRow *self)
 {
-  int dropped = allava_message_get_details (self->message)->dropped_turns;
-  gtk_widget_set_visible (GTK_WIDGET (self->notice), dropped > 0);
-  if (dropped == 0)
-    return;
-  g_autofree char *text = g_strdup_printf (
-      ngettext ("The model’s memory is full: it no longer saw the oldest turn.",
-                "The model’s memory is full: it no longer saw the %d oldest turns.", dropped),
-      dropped);
-  gtk_label_set_text (self->notice, text);
+  g_autofree char *notice = allava_message_row_dup_notice (self->message);
+  gtk_label_set_text (self->notice, notice ? notice : "");
+  gtk_widget_set_visible (GTK_WIDGET (self->notice), notice != NULL);
 }
 
 static void

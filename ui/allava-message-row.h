@@ -18,6 +18,9 @@ void allava_message_row_set_message (AllavaMessageRow *self,
                                      AllavaMessage *message);
 AllavaMessage *allava_message_row_get_message (AllavaMessageRow *self);
 
+/* What is told of the model's memory above MESSAGE, or NULL. The caller owns it. */
+char *allava_message_row_dup_notice (AllavaMessage *message);
+
 /* The actions of this message, for a menu. The caller owns it. */
 GMenuModel *allava_message_row_dup_menu (AllavaMessageRow *self);
 

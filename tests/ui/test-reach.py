@@ -231,6 +231,8 @@ def orca_presents_answers():
         wait_heard(said, "Describing…")
         wait_heard(said, "Answer ready, 8 words. I see 0 images.")
         expect(len(said) == 2, f"more was said than that: {said}")
+        app.ask("Do not forget me")
+        wait_heard(said, "You asked: Do not forget me The model’s memory is full: it no longer saw")
 
 
 def orca_presents_whole_sentences_where_it_is_set_to():

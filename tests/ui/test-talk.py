@@ -151,7 +151,7 @@ def details_of_an_answer():
 def turns_left_out_are_told():
     with App() as app:
         app.ask("Do not forget me")
-        app.answer("You asked: Do not forget me")
+        app.answer("You asked: Do not forget me The model’s memory is full: it no longer saw the 2 oldest turns")
         app.find("label", "memory is full: it no longer saw the 2 oldest turns")
         app.ask("Still there?")
         app.answer("You asked: Still there")
