@@ -198,6 +198,7 @@ update_actions (AllavaMessageRow *self)
   gtk_widget_action_set_enabled (widget, "message.delete", idle);
   gtk_widget_action_set_enabled (widget, "message.edit", idle && question);
   gtk_widget_action_set_enabled (widget, "message.new-image", idle && question);
+  gtk_widget_action_set_enabled (widget, "message.details", !question && !writing);
   gtk_widget_action_set_enabled (widget, "message.regenerate", idle);
   gtk_widget_action_set_enabled (widget, "message.continue", can_continue);
   gtk_widget_action_set_enabled (widget, "message.previous-branch", idle && i > 0);

@@ -3,7 +3,7 @@
 import os
 
 import desktop
-from desktop import App, Atspi, expect, press, wait
+from desktop import App, Atspi, expect, has_state, press, wait
 
 
 def ask_and_answer():
@@ -146,6 +146,29 @@ def details_of_an_answer():
         app.click("^Details$")
         app.find("label", "^Device: cpu, f32$")
         app.find("label", "The model had ended its answer$")
+        press("Escape")
+        app.gone("label", "^Device: ")
+        press("ctrl+m")
+        app.wait_focus("list item", "^Allava: ")
+        press("ctrl+i")
+        app.find("label", "^Device: ")
+
+
+def no_details_before_there_is_an_answer():
+    with App(env={"G_DEBUG": "fatal-warnings"}) as app:
+        app.ask("Talk slowly")
+        press("ctrl+m")
+        app.wait_focus("list item", "^Allava, answering")
+        press("shift+F10")
+        app.wait_focus("menu item", "^Copy$")
+        details = app.find("menu item", "^Details$")
+        expect(not has_state(details, Atspi.StateType.SENSITIVE), "there are details already")
+        press("Escape")
+        app.wait_focus("list item", "^Allava, answering")
+        press("ctrl+i", "Up")
+        app.wait_focus("list item", "^You: ")
+        press("ctrl+i", "Down")
+        app.wait_focus("list item", "^Allava, answering")
 
 
 def turns_left_out_are_told():
@@ -278,6 +301,7 @@ if __name__ == "__main__":
             delete_from_the_menu,
             markdown_is_rendered,
             details_of_an_answer,
+            no_details_before_there_is_an_answer,
             turns_left_out_are_told,
             questions_wait_for_the_model,
             a_broken_model_is_told_and_nothing_typed_is_lost,
