@@ -12,6 +12,7 @@ struct _AllavaImage {
   char *thumbnail_path;
   GdkPixbuf *thumbnail;
   gboolean loading_thumbnail;
+  gboolean thumbnail_failed;
 };
 
 enum {
@@ -22,6 +23,7 @@ enum {
   PROP_NAME,
   PROP_PATH,
   PROP_THUMBNAIL,
+  PROP_THUMBNAIL_FAILED,
   N_PROPS,
 };
 
@@ -64,6 +66,9 @@ allava_image_get_property (GObject *object, guint id, GValue *value, GParamSpec 
   case PROP_THUMBNAIL:
     g_value_set_object (value, self->thumbnail);
     break;
+  case PROP_THUMBNAIL_FAILED:
+    g_value_set_boolean (value, self->thumbnail_failed);
+    break;
   default:
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
   }
@@ -84,6 +89,8 @@ allava_image_class_init (AllavaImageClass *klass)
   properties[PROP_PATH] = g_param_spec_string ("path", NULL, NULL, NULL, flags);
   properties[PROP_THUMBNAIL] =
       g_param_spec_object ("thumbnail", NULL, NULL, GDK_TYPE_PIXBUF, flags);
+  properties[PROP_THUMBNAIL_FAILED] =
+      g_param_spec_boolean ("thumbnail-failed", NULL, NULL, FALSE, flags);
   g_object_class_install_properties (object_class, N_PROPS, properties);
 }
 
@@ -156,10 +163,27 @@ allava_image_get_thumbnail (AllavaImage *self)
   return self->thumbnail;
 }
 
+gboolean
+allava_image_get_thumbnail_failed (AllavaImage *self)
+{
+  g_return_val_if_fail (ALLAVA_IS_IMAGE (self), FALSE);
+  return self->thumbnail_failed;
+}
+
+static void
+set_thumbnail_failed (AllavaImage *self, gboolean failed)
+{
+  if (self->thumbnail_failed == failed)
+    return;
+  self->thumbnail_failed = failed;
+  g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_THUMBNAIL_FAILED]);
+}
+
 void
 allava_image_set_thumbnail (AllavaImage *self, GdkPixbuf *thumbnail)
 {
   g_return_if_fail (ALLAVA_IS_IMAGE (self));
+  set_thumbnail_failed (self, FALSE);
   if (g_set_object (&self->thumbnail, thumbnail))
     g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_THUMBNAIL]);
 }
@@ -192,6 +216,8 @@ thumbnail_cb (GObject *source, GAsyncResult *result, gpointer user_data)
   self->loading_thumbnail = FALSE;
   if (pixbuf != NULL)
     allava_image_set_thumbnail (self, pixbuf);
+  else
+    set_thumbnail_failed (self, TRUE);
 }
 
 void

@@ -20,7 +20,8 @@ G_DECLARE_FINAL_TYPE (AllavaImage, allava_image, ALLAVA, IMAGE, GObject)
  *   height     int
  *   name       string  what it was called when it came in ("cat.jpg"), for people
  *   path       string  the stored file: the very bytes that came in
- *   thumbnail  GdkPixbuf or NULL until it is there; notifies. Reading it starts nothing. */
+ *   thumbnail  GdkPixbuf or NULL until it is there; notifies. Reading it starts nothing.
+ *   thumbnail-failed  boolean  there is none: the file is lost or damaged; notifies */
 
 /* FOLDER is the store's. SHA256 must be 64 hex digits. */
 AllavaImage *
@@ -34,10 +35,11 @@ const char *allava_image_get_path (AllavaImage *self);
 const char *allava_image_get_thumbnail_path (AllavaImage *self);
 
 GdkPixbuf *allava_image_get_thumbnail (AllavaImage *self);
+gboolean allava_image_get_thumbnail_failed (AllavaImage *self);
 void allava_image_set_thumbnail (AllavaImage *self, GdkPixbuf *thumbnail);
 
 /* Reads the thumbnail, or makes it again from the stored file, unless it is there already, off the
- * main thread. Needs no callback: "thumbnail" notifies; a failure leaves it NULL. */
+ * main thread. Needs no callback: "thumbnail" or "thumbnail-failed" notifies. */
 void allava_image_load_thumbnail (AllavaImage *self);
 
 /* Decodes the whole picture, upright, off the main thread; a picture with a side longer than

@@ -13,6 +13,7 @@ struct _AllavaThumbnail {
   GtkStack *stack;
   GtkSpinner *spinner;
   GtkPicture *picture;
+  GtkWidget *missing;
 
   AllavaImage *image; /* or NULL while it is on its way */
   int side;
@@ -23,18 +24,6 @@ enum { REMOVED, N_SIGNALS };
 static guint signals[N_SIGNALS];
 
 G_DEFINE_FINAL_TYPE (AllavaThumbnail, allava_thumbnail, GTK_TYPE_WIDGET)
-
-static void
-show_thumbnail (AllavaThumbnail *self)
-{
-  GdkPixbuf *pixbuf = self->image ? allava_image_get_thumbnail (self->image) : NULL;
-  if (!pixbuf)
-    return;
-  g_autoptr (GdkTexture) texture = gdk_texture_new_for_pixbuf (pixbuf);
-  gtk_picture_set_paintable (self->picture, GDK_PAINTABLE (texture));
-  gtk_stack_set_visible_child (self->stack, GTK_WIDGET (self->picture));
-  gtk_spinner_stop (self->spinner);
-}
 
 static void
 clicked_cb (AllavaThumbnail *self)
@@ -78,10 +67,13 @@ name_buttons (AllavaThumbnail *self)
   g_autofree char *remove = NULL;
   if (self->image) {
     const char *file = allava_image_get_name (self->image);
-    /* Translators: a file's name, its width and height in pixels */
-    name = g_strdup_printf (_ ("Image %s, %d by %d pixels"), file,
-                            allava_image_get_width (self->image),
-                            allava_image_get_height (self->image));
+    if (allava_image_get_thumbnail_failed (self->image))
+      name = g_strdup_printf (_ ("Image %s, which cannot be read"), file);
+    else
+      /* Translators: a file's name, its width and height in pixels */
+      name = g_strdup_printf (_ ("Image %s, %d by %d pixels"), file,
+                              allava_image_get_width (self->image),
+                              allava_image_get_height (self->image));
     remove = g_strdup_printf (_ ("Remove %s"), file);
   } else {
     name = g_strdup (_ ("Image being read…"));
@@ -92,6 +84,24 @@ name_buttons (AllavaThumbnail *self)
   gtk_widget_set_tooltip_text (self->button, name);
   gtk_accessible_update_property (GTK_ACCESSIBLE (self->remove_button),
                                   GTK_ACCESSIBLE_PROPERTY_LABEL, remove, -1);
+}
+
+static void
+update (AllavaThumbnail *self)
+{
+  GdkPixbuf *pixbuf = self->image ? allava_image_get_thumbnail (self->image) : NULL;
+  gboolean failed = self->image && allava_image_get_thumbnail_failed (self->image);
+  GtkWidget *shown = GTK_WIDGET (self->spinner);
+  if (pixbuf) {
+    g_autoptr (GdkTexture) texture = gdk_texture_new_for_pixbuf (pixbuf);
+    gtk_picture_set_paintable (self->picture, GDK_PAINTABLE (texture));
+    shown = GTK_WIDGET (self->picture);
+  } else if (failed) {
+    shown = self->missing;
+  }
+  gtk_stack_set_visible_child (self->stack, shown);
+  gtk_spinner_set_spinning (self->spinner, !pixbuf && !failed);
+  name_buttons (self);
 }
 
 /* Its size is its own and not the picture's, which may come later. */
@@ -142,6 +152,7 @@ allava_thumbnail_class_init (AllavaThumbnailClass *klass)
   gtk_widget_class_bind_template_child (widget_class, AllavaThumbnail, stack);
   gtk_widget_class_bind_template_child (widget_class, AllavaThumbnail, spinner);
   gtk_widget_class_bind_template_child (widget_class, AllavaThumbnail, picture);
+  gtk_widget_class_bind_template_child (widget_class, AllavaThumbnail, missing);
   gtk_widget_class_bind_template_callback (widget_class, clicked_cb);
   gtk_widget_class_bind_template_callback (widget_class, remove_clicked_cb);
   gtk_widget_class_add_binding (widget_class, GDK_KEY_Delete, 0, removed_cb, NULL);
@@ -162,14 +173,14 @@ allava_thumbnail_new (AllavaImage *image, int side, gboolean removable)
   self->image = image ? g_object_ref (image) : NULL;
   self->side = side;
   gtk_widget_set_visible (self->remove_button, removable);
-  gtk_spinner_start (self->spinner);
-  name_buttons (self);
   if (image) {
-    g_signal_connect_object (image, "notify::thumbnail", G_CALLBACK (show_thumbnail), self,
+    g_signal_connect_object (image, "notify::thumbnail", G_CALLBACK (update), self,
+                             G_CONNECT_SWAPPED);
+    g_signal_connect_object (image, "notify::thumbnail-failed", G_CALLBACK (update), self,
                              G_CONNECT_SWAPPED);
     allava_image_load_thumbnail (image);
-    show_thumbnail (self);
   }
+  update (self);
   return GTK_WIDGET (self);
 }
 

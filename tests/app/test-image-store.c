@@ -188,6 +188,30 @@ test_thumbnail_again (Fixture *fixture, gconstpointer data)
   g_assert_cmpint (n, ==, 1);
 }
 
+/* Where picture and thumbnail are lost, that is told, until the picture is there again. */
+static void
+test_thumbnail_lost (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (AllavaImage) added = testing_add_image (fixture->store, 9);
+  g_autofree char *away = g_strconcat (allava_image_get_path (added), ".away", NULL);
+  g_assert_cmpint (g_unlink (allava_image_get_thumbnail_path (added)), ==, 0);
+  g_assert_cmpint (g_rename (allava_image_get_path (added), away), ==, 0);
+  g_autoptr (AllavaImage) image =
+      allava_image_new (fixture->folder, allava_image_get_sha256 (added), 8, 6, "x");
+  int n = 0;
+  g_signal_connect (image, "notify::thumbnail-failed", G_CALLBACK (notified_cb), &n);
+  allava_image_load_thumbnail (image);
+  g_assert_false (allava_image_get_thumbnail_failed (image));
+  testing_wait_until (n > 0);
+  g_assert_true (allava_image_get_thumbnail_failed (image));
+  g_assert_null (allava_image_get_thumbnail (image));
+
+  g_assert_cmpint (g_rename (away, allava_image_get_path (added)), ==, 0);
+  allava_image_load_thumbnail (image);
+  testing_wait_until (n > 1);
+  g_assert_false (allava_image_get_thumbnail_failed (image));
+}
+
 #define ADD(path, func) g_test_add (path, Fixture, NULL, set_up, func, tear_down)
 
 int
@@ -200,5 +224,6 @@ main (int argc, char **argv)
   ADD ("/image-store/refused", test_refused);
   ADD ("/image-store/missing-file", test_missing_file);
   ADD ("/image-store/thumbnail-again", test_thumbnail_again);
+  ADD ("/image-store/thumbnail-lost", test_thumbnail_lost);
   return g_test_run ();
 }

@@ -1,6 +1,7 @@
 """How images come in: arguments, a second start, drag and drop, the clipboard; and what is shown."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -131,6 +132,21 @@ def look_at_an_image_large():
         app.gone("frame", r"^large\.png$")
 
 
+def a_lost_image_is_told():
+    with App(make_image("lost.png", 300, 200)) as app:
+        app.find(desktop.BUTTON, r"^Image lost\.png, 300 by 200")
+        app.ask("What is it?")
+        app.answer("I see 1 images")
+    for name in ("images", "thumbnails"):
+        shutil.rmtree(os.path.join(os.environ["XDG_DATA_HOME"], "allava", name))
+    with App() as app:
+        app.find("list item", r"^What is it\?, Today$")
+        press("F9")
+        app.wait_focus("list item", r"^What is it\?, Today$")
+        press("Return")
+        app.find(desktop.BUTTON, r"^Image lost\.png, which cannot be read$")
+
+
 def same_question_new_image():
     one = make_image("one.png")
     two = make_image("two.png")
@@ -165,6 +181,7 @@ if __name__ == "__main__":
             paste_an_image,
             paste_files,
             look_at_an_image_large,
+            a_lost_image_is_told,
             same_question_new_image,
         ]
     )
