@@ -455,8 +455,15 @@ static void
 problem_changed_cb (AllavaChatView *self)
 {
   const char *error = allava_generator_get_error (allava_library_get_generator (self->library));
-  if (error)
+  GtkRoot *root = gtk_widget_get_root (GTK_WIDGET (self));
+  GtkWidget *focus = root ? gtk_root_get_focus (root) : NULL;
+  if (error) {
     gtk_label_set_text (self->problem_label, error);
+    if (!gtk_widget_get_visible (self->problem_box))
+      say (self, error, error);
+  } else if (focus && gtk_widget_is_ancestor (focus, self->problem_box)) {
+    allava_chat_view_focus_entry (self); /* "Try Again" goes away with it */
+  }
   gtk_widget_set_visible (self->problem_box, error != NULL);
 }
 

@@ -235,6 +235,20 @@ def orca_presents_answers():
         wait_heard(said, "You asked: Do not forget me The model’s memory is full: it no longer saw")
 
 
+def orca_presents_why_a_model_does_not_load():
+    desktop.configure("model='/broken'")
+    with orca() as said, App() as app:
+        wait_heard(said, "/broken/config.json is broken")
+        said.clear()
+        app.wait_focus("text", "^Your question$")
+        for name in ("^Add Images$", "^Open Images", "^Choose a Model", "^Try Again$"):
+            press("shift+Tab")
+            app.wait_focus(desktop.BUTTON, name)
+        press("Return")
+        wait_heard(said, "/broken/config.json is broken")
+        app.wait_focus("text", "^Your question$")
+
+
 def orca_presents_whole_sentences_where_it_is_set_to():
     desktop.configure("announce='sentences'")
     with orca() as said, App() as app:
@@ -310,6 +324,7 @@ if __name__ == "__main__":
             narrow,
             a_reader_may_ask_for_a_window_that_has_gone,
             orca_presents_answers,
+            orca_presents_why_a_model_does_not_load,
             orca_presents_whole_sentences_where_it_is_set_to,
             right_to_left,
             no_internet_sockets,
