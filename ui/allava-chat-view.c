@@ -185,7 +185,7 @@ announce_end (AllavaChatView *self, AllavaMessage *answer)
   say (self, message, status);
 }
 
-/* Begins and ends what is said of an answer. */
+/* Begins and ends what is said of an answer. What was deleted before it cannot come back. */
 static void
 answer_changed_cb (AllavaChatView *self)
 {
@@ -202,6 +202,9 @@ answer_changed_cb (AllavaChatView *self)
   self->spoken = answer ? strlen (allava_message_get_text (answer)) : 0;
   if (answer && announce)
     say (self, _ ("Describing…"), _ ("Describing…"));
+  if (answer)
+    allava_window_withdraw_undo (ALLAVA_WINDOW (gtk_widget_get_root (GTK_WIDGET (self))),
+                                 G_OBJECT (self->conversation));
 }
 
 /* ---- Messages -------------------------------------------------------------------------------- */

@@ -120,6 +120,15 @@ allava_window_offer_undo (AllavaWindow *self,
 }
 
 void
+allava_window_withdraw_undo (AllavaWindow *self, GObject *object)
+{
+  g_return_if_fail (ALLAVA_IS_WINDOW (self));
+  if (self->toast &&
+      g_signal_handler_find (self->toast, G_SIGNAL_MATCH_DATA, 0, 0, NULL, NULL, object))
+    adw_toast_dismiss (self->toast);
+}
+
+void
 allava_window_show_history_error (AllavaWindow *self, const GError *error)
 {
   g_return_if_fail (ALLAVA_IS_WINDOW (self));

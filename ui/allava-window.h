@@ -32,4 +32,7 @@ void allava_window_offer_undo (AllavaWindow *self,
                                GCallback callback,
                                GObject *object);
 
+/* Takes back the offer that was made for OBJECT, if it is the last one and still there. */
+void allava_window_withdraw_undo (AllavaWindow *self, GObject *object);
+
 G_END_DECLS

@@ -111,6 +111,12 @@ def delete_a_message_and_undo():
         app.wait_focus("text", "^Your question$")
         app.click("^Undo")
         app.find("list item", "^You: Keep me")
+        # A question ends the offer, long before its time.
+        app.click("^Delete$")
+        app.find(desktop.BUTTON, "^Undo")
+        app.ask("Something else")
+        app.answer("You asked: Something else")
+        wait(lambda: not app.look(desktop.BUTTON, "^Undo"), "the offer to go", seconds=10)
 
 
 def delete_from_the_menu():
