@@ -76,13 +76,16 @@ typedef struct {
   float *data; /* [P, H] */
 } CudaFeatures;
 
-/* Positions that prefill takes at once, unless a trace wants all. */
+/* Positions that prefill takes at once, unless a trace wants all. The emulated GPU takes fewer. */
+#ifndef CUDA_CHUNK
 #define CUDA_CHUNK 1024
+#endif
 
 /* Scratch of prefill, for ROWS positions. */
 typedef struct {
   void *memory;
   size_t rows;
+  int32_t *ids;          /* [rows] */
   float *x;              /* [rows, H] residual */
   void *normed;          /* [rows, in.stride] */
   float *qkv;            /* [rows, Q + 2 K] */
@@ -136,7 +139,6 @@ typedef struct {
   CudaVision vision;
   CudaOne one;
   CudaRows rows;
-  int32_t *ids; /* [CUDA_CHUNK] */
   CudaGraph *graphs[CUDA_N_GRAPHS];
   gboolean stepped[CUDA_N_GRAPHS]; /* once without a graph */
   gboolean no_graphs;              /* the driver refuses them */
@@ -144,7 +146,7 @@ typedef struct {
   /* The host's, which the GPU reads and writes. */
   float *host_pixels; /* [3, S, S] */
   float *host_logits; /* [V] */
-  int32_t *host_ids;  /* [CUDA_CHUNK] */
+  int32_t *host_ids;  /* [context] */
   int32_t *ring;      /* [CUDA_RING]: tokens on their way to the host */
 
   CudaEvent *chosen[CUDA_RING];

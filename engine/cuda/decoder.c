@@ -204,7 +204,7 @@ embed_segment (
     return;
   }
   const CudaEmbed embed = {
-      .ids = session->ids + row,
+      .ids = session->rows.ids + row,
       .table = model->embed_tokens.data,
       .type = model->format.type,
       .table_stride = model->embed_tokens.stride,
@@ -214,7 +214,8 @@ embed_segment (
   };
   for (size_t i = 0; i < n; i++)
     session->host_ids[row + i] = segment->ids[first + i];
-  cuda_copy (&session->queue, session->ids + row, session->host_ids + row, n * sizeof (int32_t));
+  cuda_copy (&session->queue, session->rows.ids + row, session->host_ids + row,
+             n * sizeof (int32_t));
   cuda_embed (&session->queue, &embed);
 }
 
@@ -295,10 +296,10 @@ prefill (CudaSession *session,
          GCancellable *cancellable,
          GError **error)
 {
-  size_t total = 0, m = 0;
+  size_t total = 0, m = 0, chunk = MIN (CUDA_CHUNK, session->model->config->context_length);
   for (size_t i = 0; i < n_segments; i++)
     total += segments[i].n;
-  if (!cuda_session_reserve (session, trace != NULL ? total : 1, error))
+  if (!cuda_session_reserve (session, trace != NULL ? total : chunk, error))
     return FALSE;
   for (size_t done = 0; done < total; done += m) {
     m = MIN (total - done, session->rows.rows);

@@ -65,7 +65,6 @@ lay_out (const CudaModel *model, CudaSession *session, CudaArena *arena)
       cuda_take (arena, (size_t)config->n_layers * 2 * config->n_kv_heads * config->context_length *
                             model->head_pad * cuda_type_size (model->format.kv_type));
   session->logits = cuda_take (arena, config->vocab_size * sizeof (float));
-  session->ids = cuda_take (arena, CUDA_CHUNK * sizeof *session->ids);
   lay_out_vision (model, &session->vision, arena);
   lay_out_one (model, &session->one, arena);
 }
@@ -84,6 +83,7 @@ lay_out_rows (const CudaModel *model, CudaRows *s, size_t rows, CudaArena *arena
   const CudaDecoderLayer *layer = &model->layers[0];
   size_t value = cuda_type_size (model->format.type);
   s->rows = rows;
+  s->ids = cuda_take (arena, rows * sizeof *s->ids);
   s->x = cuda_take (arena, rows * model->config->hidden_size * sizeof (float));
   s->normed = cuda_take (arena, rows * layer->in.stride * value);
   s->qkv =
@@ -133,8 +133,8 @@ allocate_host (CudaSession *session, GError **error)
   return (session->host_pixels = cuda_alloc_host (device, pixels * sizeof (float), error)) &&
          (session->host_logits =
               cuda_alloc_host (device, config->vocab_size * sizeof (float), error)) &&
-         (session->host_ids =
-              cuda_alloc_host (device, CUDA_CHUNK * sizeof *session->host_ids, error)) &&
+         (session->host_ids = cuda_alloc_host (
+              device, config->context_length * sizeof *session->host_ids, error)) &&
          (session->ring = cuda_alloc_host (device, CUDA_RING * sizeof *session->ring, error));
 }
 

@@ -107,6 +107,40 @@ test_lost (void)
 }
 
 static void
+ignore (const char *name, const float *data, int n_dims, const size_t *shape, gpointer user_data)
+{
+}
+
+/* A trace that there is no memory for: after it the session takes as many positions at a time as
+ * before. */
+static void
+test_trace (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (AllavaModel) model = load (TINY, ALLAVA_DTYPE_F16, &error);
+  g_assert_no_error (error);
+  g_autoptr (AllavaSession) session = allava_session_new (model, &error);
+  g_assert_no_error (error);
+  g_autofree char *text = g_strnfill (150, 'z');
+  const AllavaTurn turn = {ALLAVA_ROLE_USER, text};
+  limit_memory (0);
+  g_assert_false (allava_session_trace (session, &turn, 1, ignore, NULL, &error));
+  g_assert_error (error, ALLAVA_ERROR, ALLAVA_ERROR_MEMORY);
+  g_clear_error (&error);
+
+  const EmulatorLimits limits = {SIZE_MAX, 1000, 9}; /* of one at a time there would be more */
+  emulator_set_limits (&limits);
+  AllavaGenerateOptions options = ALLAVA_GENERATE_OPTIONS_INIT;
+  options.max_new_tokens = 4;
+  AllavaGenerateResult result;
+  allava_session_generate (session, &turn, 1, &options, NULL, NULL, &result, &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (result.prompt_positions, >, 100);
+  allava_generate_result_clear (&result);
+  emulator_set_limits (&no_limits);
+}
+
+static void
 test_no_bf16 (void)
 {
   const EmulatorLimits turing = {SIZE_MAX, SIZE_MAX, 7};
@@ -149,6 +183,7 @@ main (int argc, char **argv)
   g_test_add_func ("/cuda-limits/memory", test_memory);
   g_test_add_func ("/cuda-limits/estimate", test_estimate);
   g_test_add_func ("/cuda-limits/lost", test_lost);
+  g_test_add_func ("/cuda-limits/trace", test_trace);
   g_test_add_func ("/cuda-limits/no-bf16", test_no_bf16);
   g_test_add_data_func ("/cuda-limits/q8", GINT_TO_POINTER (ALLAVA_DTYPE_Q8), test_quantized);
   g_test_add_data_func ("/cuda-limits/q4", GINT_TO_POINTER (ALLAVA_DTYPE_Q4), test_quantized);
