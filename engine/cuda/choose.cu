@@ -141,14 +141,41 @@ weigh_kernel (CudaChoose p)
 
 /* ---- Drawing --------------------------------------------------------------------------------- */
 
+/* Sums lie in two halves: adding 64 bits to shared memory is a loop that tries until no other thread
+ * comes between, and most logits share a few bins. */
 struct DrawShared {
   unsigned counts[BINS]; /* bin 0 holds the greatest digits */
-  Sum sums[BINS];
+  unsigned low[BINS];
+  unsigned high[BINS];
   Sum above_count; /* of what comes before the bin that was found */
   Sum above_sum;
   unsigned bin;
   unsigned ties[DRAW_THREADS / WARP];
   int32_t id;
+
+  __device__ void
+  clear ()
+  {
+    for (unsigned i = threadIdx.x; i < BINS; i += DRAW_THREADS)
+      counts[i] = low[i] = high[i] = 0;
+  }
+
+  __device__ void
+  add (unsigned i, unsigned n, Sum weight)
+  {
+    unsigned low_part = (unsigned)weight, high_part = (unsigned)(weight >> 32);
+    unsigned before = atomicAdd (&low[i], low_part);
+    high_part += before + low_part < before;
+    atomicAdd (&counts[i], n);
+    if (high_part != 0)
+      atomicAdd (&high[i], high_part);
+  }
+
+  __device__ Sum
+  sum (unsigned i) const
+  {
+    return (Sum)high[i] << 32 | low[i];
+  }
 };
 
 struct Draw {
@@ -167,18 +194,14 @@ struct Draw {
   __device__ void
   fill (int shift)
   {
-    for (unsigned i = threadIdx.x; i < BINS; i += DRAW_THREADS) {
-      s.counts[i] = 0;
-      s.sums[i] = 0;
-    }
+    s.clear ();
     __syncthreads ();
     for (size_t id = threadIdx.x; id < p.vocab; id += DRAW_THREADS) {
       uint32_t key = order (p.logits[id]);
       if (!may_choose (p, id) || (shift < 24 && key >> (shift + 8) != prefix))
         continue;
       unsigned bin = BINS - 1 - (key >> shift & (BINS - 1));
-      atomicAdd (&s.counts[bin], 1u);
-      atomicAdd (&s.sums[bin], (Sum)p.weights[id]);
+      s.add (bin, 1, p.weights[id]);
     }
     __syncthreads ();
   }
@@ -192,7 +215,7 @@ struct Draw {
     Sum own_count = 0, own_sum = 0;
     for (unsigned i = lane * 8; i < lane * 8 + 8; i++) {
       own_count += s.counts[i];
-      own_sum += s.sums[i];
+      own_sum += s.sum (i);
     }
     Sum end_count = own_count, end_sum = own_sum;
     for (unsigned offset = 1; offset < WARP; offset *= 2) {
@@ -207,14 +230,14 @@ struct Draw {
     if (!before || !after)
       return;
     for (unsigned i = lane * 8;; i++) {
-      if ((by_count ? c + s.counts[i] : w + s.sums[i]) >= target) {
+      if ((by_count ? c + s.counts[i] : w + s.sum (i)) >= target) {
         s.bin = i;
         s.above_count = c;
         s.above_sum = w;
         return;
       }
       c += s.counts[i];
-      w += s.sums[i];
+      w += s.sum (i);
     }
   }
 
@@ -235,7 +258,7 @@ struct Draw {
       sum = s.above_sum;
     }
     /* Equal logits have equal weights, and come in the order of their ids. */
-    Sum weight = s.sums[s.bin] / s.counts[s.bin];
+    Sum weight = s.sum (s.bin) / s.counts[s.bin];
     Sum rank = by_count ? target - count : (target - sum + weight - 1) / weight;
     if (find_id)
       find_tie (rank);
@@ -287,23 +310,26 @@ next_random (uint64_t *state)
   return (z ^ (z >> 31)) >> 11;
 }
 
-/* The sum of weights over all candidates. */
-static __device__ Sum
+/* Bin 0 holds all candidates. */
+static __device__ void
 sum_all (const CudaChoose &p, DrawShared &s)
 {
-  if (threadIdx.x == 0)
-    s.above_sum = s.above_count = 0;
+  s.clear ();
   __syncthreads ();
-  Sum own = 0, n = 0;
+  Sum own = 0;
+  unsigned n = 0;
   for (size_t id = threadIdx.x; id < p.vocab; id += DRAW_THREADS)
     if (may_choose (p, id)) {
       own += p.weights[id];
       n++;
     }
-  atomicAdd (&s.above_sum, own);
-  atomicAdd (&s.above_count, n);
+  for (int offset = WARP / 2; offset > 0; offset /= 2) {
+    own += __shfl_xor_sync (ALL_LANES, own, offset);
+    n += __shfl_xor_sync (ALL_LANES, n, offset);
+  }
+  if (threadIdx.x % WARP == 0)
+    s.add (0, n, own);
   __syncthreads ();
-  return s.above_sum;
 }
 
 static __global__ void __launch_bounds__ (DRAW_THREADS)
@@ -319,10 +345,11 @@ draw_kernel (CudaChoose p)
     return;
   }
   Draw draw (p, shared);
-  Sum kept = sum_all (p, shared);
-  Sum n = shared.above_count;
+  sum_all (p, shared);
+  Sum kept = shared.sum (0);
+  unsigned n = shared.counts[0];
   __syncthreads ();
-  if (p.state->top_k > 0 && (Sum)p.state->top_k < n)
+  if (p.state->top_k > 0 && (unsigned)p.state->top_k < n)
     kept = draw.search (true, p.state->top_k, false);
   if (p.state->top_p < 1) {
     Sum wanted = (Sum)ceil (p.state->top_p * (double)kept);

@@ -122,9 +122,22 @@ test_choose_at_the_edge (Fixture *f, gconstpointer data)
   }
 }
 
+/* Weights of less than 32 bits, which only together outweigh the greatest. */
+static void
+test_choose_of_many (Fixture *f, gconstpointer data)
+{
+  const ChooseCase c = {51200, 1, 1, 0, 0, 6, 1};
+  g_autofree float *logits = g_new0 (float, c.vocab);
+  g_autofree uint8_t *allowed = g_malloc (c.vocab);
+  memset (allowed, 1, c.vocab);
+  logits[100] = 9.8f;
+  check_choose (f, &c, logits, allowed);
+}
+
 void
 add_choose_tests (void)
 {
   ADD ("/cuda-kernels/choose", test_choose);
   ADD ("/cuda-kernels/choose-at-the-edge", test_choose_at_the_edge);
+  ADD ("/cuda-kernels/choose-of-many", test_choose_of_many);
 }
