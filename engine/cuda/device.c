@@ -174,7 +174,7 @@ cuda_device_get_free (const CudaDevice *device)
 {
   size_t available = 0, total;
   cuda_device_enter (device);
-  return cudaMemGetInfo (&available, &total) == cudaSuccess ? available : 0;
+  return cudaMemGetInfo (&available, &total) == cudaSuccess ? available : SIZE_MAX;
 }
 
 size_t

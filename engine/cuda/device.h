@@ -28,8 +28,10 @@ const CudaDeviceInfo *cuda_device_get_info (const CudaDevice *device);
 /* Makes it the calling thread's device; before any other call of a step. */
 void cuda_device_enter (const CudaDevice *device);
 
-size_t cuda_device_get_free (const CudaDevice *device); /* bytes that can be had now */
-size_t cuda_device_get_peak (CudaDevice *device);       /* bytes had at most, by cuda_alloc() */
+/* Bytes that can be had now; SIZE_MAX: the driver does not say, and a step to come will say why. */
+size_t cuda_device_get_free (const CudaDevice *device);
+
+size_t cuda_device_get_peak (CudaDevice *device); /* bytes had at most, by cuda_alloc() */
 
 /* Memory on the GPU, all zero, aligned to 256 bytes. Errors: MEMORY, naming WHAT; DEVICE. */
 void *cuda_alloc (CudaDevice *device, size_t bytes, const char *what, GError **error);
