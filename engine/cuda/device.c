@@ -425,8 +425,9 @@ static gboolean
 find_algorithm (CudaDevice *device, const Shape *shape, Description *d, cublasLtMatmulAlgo_t *algo)
 {
   const size_t workspace = WORKSPACE;
-  /* Adding up in place would depend on the order in which blocks end. */
-  const uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_MASK & ~CUBLASLT_REDUCTION_SCHEME_INPLACE;
+  /* Parts of a sum stay f32, which they need not in the output's type, and are added in one order,
+   * not in place as blocks end. */
+  const uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
   cublasLtMatmulPreferenceOpaque_t preference;
   cublasLtMatmulPreferenceInit (&preference);
   cublasLtMatmulPreferenceSetAttribute (&preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
