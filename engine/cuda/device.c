@@ -17,7 +17,7 @@
 /* What cuBLASLt chooses by. */
 typedef struct {
   size_t m, n, k, x_stride, w_stride, y_stride;
-  uint32_t x_alignment, w_alignment, y_alignment;
+  uint32_t x_alignment, w_alignment, y_alignment, bias_alignment;
   int type, y_type, epilogue, accumulate;
 } Shape;
 
@@ -417,6 +417,7 @@ fill_shape (Shape *shape, const CudaProduct *p, cublasLtEpilogue_t epilogue)
   shape->x_alignment = alignment (p->x, p->x_stride * value);
   shape->w_alignment = alignment (p->w, p->w_stride * value);
   shape->y_alignment = alignment (p->y, p->y_stride * y_value);
+  shape->bias_alignment = alignment (p->bias, 0);
   shape->type = p->type, shape->y_type = p->y_type;
   shape->epilogue = epilogue, shape->accumulate = p->accumulate;
 }
