@@ -1,5 +1,7 @@
 #include "allava-database-conversations.h"
 
+#include <string.h>
+
 #include <glib/gi18n-lib.h>
 
 /* ---- Saving ---------------------------------------------------------------------------------- */
@@ -167,7 +169,7 @@ load_conversation (AllavaDatabase *database, gint64 id, GError **error)
   }
   AllavaConversationRecord *record = g_new0 (AllavaConversationRecord, 1);
   record->id = id;
-  record->title = allava_statement_dup_text (statement, 0);
+  record->title = allava_statement_dup_string (statement, 0);
   record->updated = sqlite3_column_int64 (statement, 1);
   record->active_leaf = sqlite3_column_int64 (statement, 2);
   return record;
@@ -203,7 +205,7 @@ read_message (AllavaStatement *statement, gint64 conversation_id)
   record->state = state >= ALLAVA_MESSAGE_PARTIAL && state <= ALLAVA_MESSAGE_FAILED
                       ? (AllavaMessageState)state
                       : ALLAVA_MESSAGE_STOPPED;
-  record->text = allava_statement_dup_text (statement, 4);
+  record->text = allava_statement_dup_string (statement, 4);
   record->error = allava_statement_dup_text (statement, 5);
   read_details (statement, 6, &record->details);
   return record;
@@ -230,6 +232,13 @@ load_messages (AllavaDatabase *database, gint64 id, GPtrArray *messages, GError 
   return FALSE;
 }
 
+/* It becomes a file's name. */
+static gboolean
+is_sha256 (const char *text)
+{
+  return strlen (text) == 64 && strspn (text, "0123456789abcdef") == 64;
+}
+
 static gboolean
 load_images (AllavaDatabase *database, AllavaMessageRecord *message, GError **error)
 {
@@ -245,11 +254,12 @@ load_images (AllavaDatabase *database, AllavaMessageRecord *message, GError **er
   while (allava_database_step (database, statement, &row, error)) {
     if (!row)
       return TRUE;
-    g_ptr_array_add (message->images,
-                     allava_image_record_new ((const char *)sqlite3_column_text (statement, 0),
-                                              sqlite3_column_int (statement, 1),
-                                              sqlite3_column_int (statement, 2),
-                                              (const char *)sqlite3_column_text (statement, 3)));
+    g_autofree char *sha256 = allava_statement_dup_string (statement, 0);
+    g_autofree char *name = allava_statement_dup_string (statement, 3);
+    if (is_sha256 (sha256))
+      g_ptr_array_add (message->images,
+                       allava_image_record_new (sha256, sqlite3_column_int (statement, 1),
+                                                sqlite3_column_int (statement, 2), name));
   }
   return FALSE;
 }
@@ -361,7 +371,7 @@ allava_database_get_images (AllavaDatabase *database, GError **error)
   while (allava_database_step (database, statement, &row, error)) {
     if (!row)
       return g_steal_pointer (&images);
-    g_hash_table_add (images, allava_statement_dup_text (statement, 0));
+    g_hash_table_add (images, allava_statement_dup_string (statement, 0));
   }
   return NULL;
 }

@@ -123,7 +123,7 @@ read_snippet (AllavaDatabase *database,
   gboolean row;
   if (!allava_database_step (database, statement, &row, error))
     return FALSE;
-  const char *snippet = row ? (const char *)sqlite3_column_text (statement, 0) : NULL;
+  g_autofree char *snippet = row ? allava_statement_dup_text (statement, 0) : NULL;
   *markup = snippet != NULL ? mark_up (snippet) : NULL;
   return TRUE;
 }
@@ -144,7 +144,7 @@ read_line (AllavaDatabase *database, gint64 id, AllavaConversationLine **line, G
   if (row) {
     *line = g_new0 (AllavaConversationLine, 1);
     (*line)->id = id;
-    (*line)->title = allava_statement_dup_text (statement, 0);
+    (*line)->title = allava_statement_dup_string (statement, 0);
   }
   return TRUE;
 }

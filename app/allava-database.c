@@ -229,7 +229,15 @@ allava_statement_bind_id (AllavaStatement *statement, int index, gint64 id)
 char *
 allava_statement_dup_text (AllavaStatement *statement, int column)
 {
-  return g_strdup ((const char *)sqlite3_column_text (statement, column));
+  const char *text = (const char *)sqlite3_column_text (statement, column);
+  return text != NULL ? g_utf8_make_valid (text, -1) : NULL;
+}
+
+char *
+allava_statement_dup_string (AllavaStatement *statement, int column)
+{
+  char *text = allava_statement_dup_text (statement, column);
+  return text != NULL ? text : g_strdup ("");
 }
 
 gboolean

@@ -47,7 +47,11 @@ allava_database_get_int (AllavaDatabase *self, const char *sql, gint64 *value, G
 /* VALUE is borrowed until the statement is released. */
 void allava_statement_bind_text (AllavaStatement *statement, int index, const char *value);
 void allava_statement_bind_id (AllavaStatement *statement, int index, gint64 id); /* 0: NULL */
-char *allava_statement_dup_text (AllavaStatement *statement, int column);         /* NULL: NULL */
+
+/* A file may hold anything: what is not UTF-8 becomes U+FFFD. NULL is NULL, or "" for the second.
+ */
+char *allava_statement_dup_text (AllavaStatement *statement, int column);
+char *allava_statement_dup_string (AllavaStatement *statement, int column);
 
 /* Runs BODY in a transaction; rolls back if it fails, or if committing does. */
 typedef gboolean (*AllavaDatabaseFunc) (AllavaDatabase *self, gpointer user_data, GError **error);

@@ -151,16 +151,22 @@ get_branch (const AllavaConversationContent *content)
   return branch;
 }
 
+/* The local day of TIME, or the first one where no calendar has it. */
+static char *
+make_date (gint64 time)
+{
+  g_autoptr (GDateTime) utc = g_date_time_new_from_unix_utc (time / G_USEC_PER_SEC);
+  g_autoptr (GDateTime) local = utc != NULL ? g_date_time_to_local (utc) : NULL;
+  return local != NULL ? g_date_time_format (local, "%Y-%m-%d") : g_strdup ("1970-01-01");
+}
+
 static gboolean
 write_page (Page *page, GCancellable *cancellable, GError **error)
 {
   const AllavaConversationRecord *conversation = page->content->conversation;
   g_autoptr (GString) text = g_string_new (NULL);
   g_autoptr (GPtrArray) branch = get_branch (page->content);
-  g_autoptr (GDateTime) utc =
-      g_date_time_new_from_unix_utc (conversation->updated / G_USEC_PER_SEC);
-  g_autoptr (GDateTime) updated = g_date_time_to_local (utc);
-  g_autofree char *date = g_date_time_format (updated, "%Y-%m-%d");
+  g_autofree char *date = make_date (conversation->updated);
   g_autofree char *title = make_name (conversation->title);
   g_autofree char *name = g_strconcat (date, " ", title, NULL);
 

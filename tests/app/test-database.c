@@ -310,6 +310,25 @@ test_rollback (Fixture *fixture, gconstpointer data)
   g_assert_cmpint (get_int (database, "SELECT count (*) FROM conversation"), ==, 0);
 }
 
+/* What a file of other rules may hold where ours hold text. */
+static void
+test_null_text (Fixture *fixture, gconstpointer data)
+{
+  {
+    g_autoptr (AllavaDatabase) database = open_migrated (fixture->path);
+    g_assert_true (save_conversation (database, 1, "title", NULL));
+    exec (database, "PRAGMA writable_schema = ON;"
+                    "UPDATE sqlite_schema SET sql = replace (sql, 'TEXT NOT NULL', 'TEXT')");
+  }
+  g_autoptr (GError) error = NULL;
+  g_autoptr (AllavaDatabase) database = open_migrated (fixture->path);
+  exec (database, "UPDATE conversation SET title = NULL");
+  AllavaConversationContent *content = allava_database_load (database, 1, &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (content->conversation->title, ==, "");
+  allava_conversation_content_free (content);
+}
+
 /* ---- Words ----------------------------------------------------------------------------------- */
 
 static gboolean
@@ -373,6 +392,7 @@ main (int argc, char **argv)
   ADD ("/database/damaged-pages", test_damaged_pages);
   ADD ("/database/readonly", test_readonly);
   ADD ("/database/rollback", test_rollback);
+  ADD ("/database/null-text", test_null_text);
   ADD ("/database/words", test_words);
   return g_test_run ();
 }

@@ -1,3 +1,4 @@
+#include "allava-database.h"
 #include "allava-export.h"
 
 #include <string.h>
@@ -75,11 +76,50 @@ test_export (void)
   testing_folder_free (folder);
 }
 
+static void
+exec (const char *folder, const char *sql)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *path = g_build_filename (folder, "history.sqlite", NULL);
+  g_autoptr (AllavaDatabase) database = allava_database_open (path, &error);
+  g_assert_no_error (error);
+  allava_database_exec (database, sql, &error);
+  g_assert_no_error (error);
+}
+
+/* Rows that nobody wrote: a title that ends within a character, a time no calendar has, an image
+ * that is another file. */
+static void
+test_hostile (void)
+{
+  char *folder = testing_folder_new ();
+  g_autofree char *target = g_build_filename (folder, "out", NULL);
+  g_autofree char *images = g_build_filename (target, "images", NULL);
+  g_autofree char *secret = g_build_filename (folder, "secret", NULL);
+  g_assert_true (g_file_set_contents (secret, "abracadabra", -1, NULL));
+  AllavaHistory *history = testing_history_open (folder);
+  testing_history_add (history, 10, "t", "What?", NULL);
+  exec (folder, "UPDATE conversation SET title = CAST (x'41f0' AS TEXT),"
+                "  updated = 9000000000000000000;"
+                "INSERT INTO image VALUES ('../secret', 8, 6, 'a.png');"
+                "INSERT INTO message_image VALUES (11, 0, '../secret')");
+  g_autoptr (GError) error = NULL;
+  g_assert_cmpint (export_all (history, target, &error), ==, 1);
+  g_assert_no_error (error);
+  g_autofree char *page = read_file (target, "1970-01-01 A\xef\xbf\xbd.md");
+  g_assert_cmpstr (page, ==, "# A\xef\xbf\xbd\n\n## Question\n\nWhat?\n\n");
+  g_assert_false (g_file_test (images, G_FILE_TEST_EXISTS));
+  testing_settle ();
+  testing_history_close (history);
+  testing_folder_free (folder);
+}
+
 int
 main (int argc, char **argv)
 {
   g_setenv ("TZ", "UTC", TRUE);
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/export/folder", test_export);
+  g_test_add_func ("/export/hostile", test_hostile);
   return g_test_run ();
 }
