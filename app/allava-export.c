@@ -6,6 +6,7 @@
 #include <glib/gi18n-lib.h>
 
 #define MAX_NAME_CHARACTERS 60
+#define MAX_EXTENSION_BYTES 10 /* with the dot */
 
 /* One conversation after the other: the history thread reads it, a worker writes it, so that the
  * history can do other things in between. */
@@ -61,6 +62,20 @@ make_name (const char *text)
   return g_string_free (g_steal_pointer (&name), FALSE);
 }
 
+/* Where the extension of NAME starts, which is its end where it has none. */
+static const char *
+find_extension (const char *name)
+{
+  const char *end = name + strlen (name);
+  const char *dot = strrchr (name, '.');
+  if (dot == NULL || end - dot > MAX_EXTENSION_BYTES)
+    return end;
+  for (const char *at = dot + 1; at < end; at++)
+    if (!g_ascii_isalnum (*at))
+      return end;
+  return dot;
+}
+
 /* FOLDER/NAME.EXTENSION that does not exist yet, with a number if need be. */
 static GFile *
 choose_file (GFile *folder, const char *name, const char *extension)
@@ -92,11 +107,9 @@ write_image (Page *page, const AllavaImageRecord *image, GString *text, GError *
 {
   g_autoptr (GFile) images = g_file_get_child (page->folder, "images");
   g_autofree char *path = g_build_filename (page->source, "images", image->sha256, NULL);
-  g_autofree char *clean = make_name (image->name);
-  char *dot = strrchr (clean, '.');
-  g_autofree char *extension = g_strdup (dot != NULL ? dot : "");
-  if (dot != NULL)
-    *dot = '\0';
+  const char *extension = find_extension (image->name);
+  g_autofree char *stem = g_strndup (image->name, (gsize)(extension - image->name));
+  g_autofree char *clean = make_name (stem);
   if (!g_file_test (path, G_FILE_TEST_EXISTS)) {
     g_string_append_printf (text, "(%s)\n\n", image->name);
     return TRUE;

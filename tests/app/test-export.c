@@ -24,8 +24,9 @@ export_all (AllavaHistory *history, const char *folder, GError **error)
   return allava_export_finish (history, result, error);
 }
 
+/* Its picture is called NAME, or as it came where that is NULL. */
 static void
-add_with_image (AllavaHistory *history, gint64 id)
+add_with_image (AllavaHistory *history, gint64 id, const char *name)
 {
   testing_history_add (history, id, "What: is/this?", "What is this?", "A *square*.", NULL);
   g_autoptr (AllavaImage) image = testing_add_image (allava_history_get_images (history), 7);
@@ -36,6 +37,11 @@ add_with_image (AllavaHistory *history, gint64 id)
   g_autoptr (GPtrArray) records =
       g_ptr_array_new_with_free_func ((GDestroyNotify)allava_message_record_free);
   g_ptr_array_add (records, allava_message_record_new (question, id));
+  if (name != NULL) {
+    AllavaImageRecord *record = ((AllavaMessageRecord *)records->pdata[0])->images->pdata[0];
+    g_free (record->name);
+    record->name = g_strdup (name);
+  }
   allava_history_save_async (history, NULL, records, NULL, NULL);
 }
 
@@ -46,7 +52,7 @@ test_export (void)
   g_autofree char *target = g_build_filename (folder, "out", "deep", NULL);
   g_autofree char *images = g_build_filename (target, "images", NULL);
   AllavaHistory *history = testing_history_open (folder);
-  add_with_image (history, 10);
+  add_with_image (history, 10, NULL);
   testing_history_add (history, 50, "What: is/this?", "Again", NULL);
   g_autoptr (GError) error = NULL;
   g_assert_cmpint (export_all (history, target, &error), ==, 2);
@@ -74,6 +80,34 @@ test_export (void)
   testing_settle ();
   testing_history_close (history);
   testing_folder_free (folder);
+}
+
+/* A long name is cut before its extension; what is no extension is cut with it. */
+static void
+test_names (void)
+{
+  g_autofree char *many = g_strnfill (60, 'x');
+  const struct {
+    const char *name, *file;
+  } cases[] = {
+      {".jpeg", ".jpeg"}, {"yyy.jpeg", ".jpeg"},       {"/../y.jpeg", ".jpeg"},
+      {"", ""},           {".a far too long one", ""}, {"./y", ""},
+  };
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
+    char *folder = testing_folder_new ();
+    g_autofree char *target = g_build_filename (folder, "out", NULL);
+    g_autofree char *images = g_build_filename (target, "images", NULL);
+    g_autofree char *name = g_strconcat (many, cases[i].name, NULL);
+    g_autofree char *file = g_strconcat (many, cases[i].file, NULL);
+    AllavaHistory *history = testing_history_open (folder);
+    add_with_image (history, 10, name);
+    g_assert_cmpint (export_all (history, target, NULL), ==, 1);
+    g_autofree char *picture = read_file (images, file);
+    g_assert_nonnull (picture);
+    testing_settle ();
+    testing_history_close (history);
+    testing_folder_free (folder);
+  }
 }
 
 static void
@@ -120,6 +154,7 @@ main (int argc, char **argv)
   g_setenv ("TZ", "UTC", TRUE);
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/export/folder", test_export);
+  g_test_add_func ("/export/names", test_names);
   g_test_add_func ("/export/hostile", test_hostile);
   return g_test_run ();
 }
