@@ -196,13 +196,22 @@ allava_conversation_edit (AllavaConversation *self,
   return ask_below (self, allava_message_get_parent_id (question), text, images);
 }
 
+/* What ANSWER answers, or NULL: a database may hold an answer without a question. */
+static AllavaMessage *
+get_question (AllavaConversation *self, AllavaMessage *answer)
+{
+  AllavaMessage *parent =
+      allava_message_tree_find (self->tree, allava_message_get_parent_id (answer));
+  return parent != NULL && allava_message_get_role (parent) == ALLAVA_ROLE_USER ? parent : NULL;
+}
+
 AllavaMessage *
 allava_conversation_regenerate (AllavaConversation *self, AllavaMessage *message)
 {
   g_return_val_if_fail (ALLAVA_IS_CONVERSATION (self), NULL);
   g_return_val_if_fail (ALLAVA_IS_MESSAGE (message), NULL);
   if (allava_message_get_role (message) == ALLAVA_ROLE_ASSISTANT)
-    message = allava_message_tree_find (self->tree, allava_message_get_parent_id (message));
+    message = get_question (self, message);
   if (message == NULL || !allava_conversation_is_idle (self))
     return NULL;
   return answer_question (self, message, FALSE);
@@ -216,7 +225,7 @@ allava_conversation_can_continue (AllavaConversation *self, AllavaMessage *answe
   const char *finish = allava_message_get_details (answer)->finish;
   if (!allava_conversation_is_idle (self) || answer != get_last (self) ||
       allava_message_get_role (answer) != ALLAVA_ROLE_ASSISTANT ||
-      *allava_message_get_text (answer) == '\0')
+      get_question (self, answer) == NULL || *allava_message_get_text (answer) == '\0')
     return FALSE;
   return allava_message_get_state (answer) != ALLAVA_MESSAGE_COMPLETE ||
          g_strcmp0 (finish, allava_finish_to_string (ALLAVA_FINISH_LENGTH)) == 0;

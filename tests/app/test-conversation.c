@@ -386,6 +386,30 @@ test_undo_delete (Fixture *fixture, gconstpointer data)
   assert_shows (before);
 }
 
+/* ---- Rows that nobody wrote -------------------------------------------------------------------
+ */
+
+/* An answer that nothing was asked for cannot go on, nor be given again. */
+static void
+test_no_question (Fixture *fixture, gconstpointer data)
+{
+  ask (fixture, "one");
+  ask (fixture, "two");
+  exec (fixture, "UPDATE message SET parent_id = (SELECT min (id) FROM message WHERE role = 1)"
+                 "  WHERE role = 1 AND id > (SELECT min (id) FROM message WHERE role = 1);"
+                 "UPDATE message SET parent_id = NULL WHERE id ="
+                 "  (SELECT min (id) FROM message WHERE role = 1);"
+                 "UPDATE message SET state = 2; DELETE FROM message WHERE role = 0");
+  reopen (fixture);
+  assert_shows ("answer 1 to one|answer 3 to two");
+  g_assert_false (allava_conversation_can_continue (fixture->conversation, get (fixture, 1)));
+  g_assert_null (allava_conversation_regenerate (fixture->conversation, get (fixture, 1)));
+  g_assert_null (allava_conversation_regenerate (fixture->conversation, get (fixture, 0)));
+  g_assert_false (allava_conversation_get_busy (fixture->conversation));
+  ask (fixture, "three");
+  assert_shows ("answer 1 to one|answer 3 to two|three|answer 1 to three");
+}
+
 /* ---- Without a history ----------------------------------------------------------------------- */
 
 /* The library works where the history could not be opened, and says so once. */
@@ -450,6 +474,7 @@ main (int argc, char **argv)
   ADD ("/conversation/smallest-change", test_smallest_change);
   ADD ("/conversation/delete", test_delete);
   ADD ("/conversation/undo-delete", test_undo_delete);
+  ADD ("/conversation/no-question", test_no_question);
   g_test_add_func ("/conversation/without-history", test_without_history);
   return g_test_run ();
 }
