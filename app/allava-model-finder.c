@@ -5,12 +5,10 @@
 
 #include <glib/gi18n-lib.h>
 #include <glib/gstdio.h>
-#include <json-glib/json-glib.h>
 
 #include "allava-engine.h"
 
-#define MAX_CONFIG_BYTES (4 << 20)
-#define MAX_CARD_BYTES (1 << 20)
+#define MAX_TEXT_BYTES (1 << 20)
 
 /* A folder's name that says nothing, as that of the bundled model in the repository. */
 #define NO_NAME "model"
@@ -26,22 +24,6 @@ refuse (const char *folder, const char *reason, GError **error)
   g_autofree char *name = g_filename_display_name (folder);
   g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_UNSUPPORTED, reason, name);
   return FALSE;
-}
-
-/* The config's "model_type", or NULL. */
-static char *
-read_family (const char *path)
-{
-  struct stat info;
-  g_autoptr (JsonParser) parser = json_parser_new_immutable ();
-  if (g_stat (path, &info) != 0 || info.st_size > MAX_CONFIG_BYTES ||
-      !json_parser_load_from_file (parser, path, NULL))
-    return NULL;
-  JsonNode *root = json_parser_get_root (parser);
-  if (root == NULL || !JSON_NODE_HOLDS_OBJECT (root))
-    return NULL;
-  JsonNode *family = json_object_get_member (json_node_get_object (root), "model_type");
-  return family != NULL && JSON_NODE_HOLDS_VALUE (family) ? json_node_dup_string (family) : NULL;
 }
 
 /* Bytes of the weight files; 0 where there are none. */
@@ -67,7 +49,7 @@ allava_model_finder_check (const char *folder, GError **error)
   g_autofree char *path = g_build_filename (folder, "config.json", NULL);
   if (!g_file_test (path, G_FILE_TEST_EXISTS))
     return refuse (folder, _ ("%s is not a model's folder: it has no config.json"), error);
-  g_autofree char *family = read_family (path);
+  g_autofree char *family = allava_model_read_type (folder, NULL);
   if (family == NULL || !g_strv_contains (families, family))
     return refuse (folder, _ ("%s holds a model of a kind that Allava does not run yet"), error);
   if (measure (folder) == 0)
@@ -75,15 +57,24 @@ allava_model_finder_check (const char *folder, GError **error)
   return TRUE;
 }
 
+/* The text of a small file, or NULL. A pipe would be waited for. */
+static char *
+read_text (const char *path)
+{
+  char *text = NULL;
+  struct stat info;
+  if (g_stat (path, &info) == 0 && S_ISREG (info.st_mode) && info.st_size <= MAX_TEXT_BYTES)
+    g_file_get_contents (path, &text, NULL, NULL);
+  return text;
+}
+
 /* The first heading of the folder's model card (README.md) where it is one word, or NULL. */
 static char *
 read_heading (const char *folder)
 {
   g_autofree char *path = g_build_filename (folder, "README.md", NULL);
-  g_autofree char *text = NULL;
-  struct stat info;
-  if (g_stat (path, &info) != 0 || info.st_size > MAX_CARD_BYTES ||
-      !g_file_get_contents (path, &text, NULL, NULL))
+  g_autofree char *text = read_text (path);
+  if (text == NULL)
     return NULL;
   g_autoptr (GRegex) regex = g_regex_new ("^# ([\\w.-]{1,64})\\s*$", G_REGEX_MULTILINE, 0, NULL);
   g_autoptr (GMatchInfo) match = NULL;
@@ -170,9 +161,9 @@ add_repository (GHashTable *seen, GListStore *models, const char *repository)
 {
   g_autofree char *snapshots = g_build_filename (repository, "snapshots", NULL);
   g_autofree char *ref = g_build_filename (repository, "refs", "main", NULL);
-  g_autofree char *commit = NULL;
+  g_autofree char *commit = read_text (ref);
   guint before = g_list_model_get_n_items (G_LIST_MODEL (models));
-  if (g_file_get_contents (ref, &commit, NULL, NULL)) {
+  if (commit != NULL) {
     g_autofree char *snapshot = g_build_filename (snapshots, g_strstrip (commit), NULL);
     add_model (seen, models, snapshot, TRUE);
   }

@@ -162,6 +162,10 @@ typedef struct {
 /* The physical cores that this process may use; at least 1. */
 int allava_count_cores (void);
 
+/* "model_type" of DIR/config.json, or "" where it has none; the caller owns it. Reads that one
+ * small file. Errors: FILE, FORMAT. */
+char *allava_model_read_type (const char *dir, GError **error);
+
 /* Loads the Hugging Face folder DIR. Weights are mapped, not copied, where their dtype is the one
  * in use. A model that does not fit the free memory is refused before it is read. Errors: FILE,
  * FORMAT, UNSUPPORTED, MEMORY, DEVICE, G_IO_ERROR_CANCELLED. */

@@ -406,3 +406,16 @@ allava_config_load (AllavaConfig *config, const char *dir, const char *vision_to
   g_autoptr (JsonNode) root = allava_json_load (path, MAX_JSON, error);
   return root != NULL && read_root (config, root, path, vision_tower, error);
 }
+
+char *
+allava_model_read_type (const char *dir, GError **error)
+{
+  g_return_val_if_fail (dir != NULL, NULL);
+  g_autofree char *path = g_build_filename (dir, "config.json", NULL);
+  g_autoptr (JsonNode) root = allava_json_load (path, MAX_JSON, error);
+  const char *type = "";
+  if (root == NULL ||
+      !allava_json_get_string (json_node_get_object (root), path, "model_type", &type, error))
+    return NULL;
+  return g_strdup (type);
+}

@@ -2,6 +2,7 @@
 
 #include <glib/gstdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "app-testing.h"
 
@@ -105,6 +106,34 @@ test_check (void)
 }
 
 static void
+assert_refused (const char *folder)
+{
+  g_autoptr (GError) error = NULL;
+  g_assert_false (allava_model_finder_check (folder, &error));
+  g_assert_error (error, ALLAVA_ERROR, ALLAVA_ERROR_UNSUPPORTED);
+}
+
+/* Nested without end, and pipes that nobody writes to, which are not waited for. */
+static void
+test_hostile (void)
+{
+  char *root = testing_folder_new ();
+  g_autofree char *folder = g_build_filename (root, "model", NULL);
+  g_autofree char *config = g_build_filename (folder, "config.json", NULL);
+  g_autofree char *card = g_build_filename (folder, "README.md", NULL);
+  g_autofree char *deep = g_strnfill (200000, '[');
+  make_model (folder, deep, TRUE);
+  assert_refused (folder);
+  g_assert_cmpint (g_unlink (config), ==, 0);
+  g_assert_cmpint (mkfifo (config, 0600), ==, 0);
+  g_assert_cmpint (mkfifo (card, 0600), ==, 0);
+  assert_refused (folder);
+  g_autofree char *name = allava_model_finder_dup_name (folder);
+  g_assert_cmpstr (name, ==, "model");
+  testing_folder_free (root);
+}
+
+static void
 test_name (void)
 {
   const struct {
@@ -151,6 +180,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/model-finder/find", test_find);
   g_test_add_func ("/model-finder/check", test_check);
+  g_test_add_func ("/model-finder/hostile", test_hostile);
   g_test_add_func ("/model-finder/name", test_name);
   g_test_add_func ("/model-finder/hub", test_hub);
   return g_test_run ();
