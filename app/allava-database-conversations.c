@@ -144,8 +144,7 @@ allava_database_save (AllavaDatabase *database,
   Save save = {conversation, messages};
   if (allava_database_transact (database, save_cb, &save, error))
     return TRUE;
-  if (sqlite3_extended_errcode (allava_database_get_handle (database)) ==
-      SQLITE_CONSTRAINT_FOREIGNKEY)
+  if (allava_database_get_failure (database) == SQLITE_CONSTRAINT_FOREIGNKEY)
     set_not_found (error);
   return FALSE;
 }

@@ -12,6 +12,7 @@ struct _AllavaDatabase {
   GThread *thread; /* the only one that may use it */
   char *path;
   sqlite3 *handle;
+  int failure;            /* the extended code of what failed last */
   GHashTable *statements; /* SQL -> sqlite3_stmt */
 };
 
@@ -80,10 +81,16 @@ set_error (AllavaHistoryError code, const char *path, const char *detail, GError
 gboolean
 allava_database_fail (AllavaDatabase *self, GError **error)
 {
-  int code = sqlite3_errcode (self->handle) & 0xff;
-  set_error (classify (code, sqlite3_system_errno (self->handle)), self->path,
+  self->failure = sqlite3_extended_errcode (self->handle);
+  set_error (classify (self->failure & 0xff, sqlite3_system_errno (self->handle)), self->path,
              sqlite3_errmsg (self->handle), error);
   return FALSE;
+}
+
+int
+allava_database_get_failure (AllavaDatabase *self)
+{
+  return self->failure;
 }
 
 /* ---- Connection ------------------------------------------------------------------------------ */

@@ -21,6 +21,9 @@ sqlite3 *allava_database_get_handle (AllavaDatabase *self);
 /* The sentence for what SQLite just reported. Always returns FALSE. */
 gboolean allava_database_fail (AllavaDatabase *self, GError **error);
 
+/* SQLite's extended code of what failed last; rolling back, which resets SQLite's, keeps it. */
+int allava_database_get_failure (AllavaDatabase *self);
+
 /* Statements without parameters and rows. */
 gboolean allava_database_exec (AllavaDatabase *self, const char *sql, GError **error);
 

@@ -207,6 +207,32 @@ test_full (Fixture *fixture, gconstpointer data)
 }
 
 static void
+assert_not_found (AllavaDatabase *database, gint64 parent_id)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GPtrArray) messages =
+      g_ptr_array_new_with_free_func ((GDestroyNotify)allava_message_record_free);
+  AllavaMessageRecord *message = allava_message_record_new_empty ();
+  message->id = 9;
+  message->conversation_id = 1;
+  message->parent_id = parent_id;
+  message->text = g_strdup ("text");
+  g_ptr_array_add (messages, message);
+  g_assert_false (allava_database_save (database, NULL, messages, &error));
+  g_assert_error (error, ALLAVA_HISTORY_ERROR, ALLAVA_HISTORY_ERROR_NOT_FOUND);
+}
+
+/* A message whose conversation is gone; one whose conversation was made again, empty. */
+static void
+test_gone (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (AllavaDatabase) database = open_migrated (fixture->path);
+  assert_not_found (database, 0);
+  g_assert_true (save_conversation (database, 1, "title", NULL));
+  assert_not_found (database, 8);
+}
+
+static void
 test_locked (Fixture *fixture, gconstpointer data)
 {
   g_autoptr (AllavaDatabase) other = open_migrated (fixture->path);
@@ -387,6 +413,7 @@ main (int argc, char **argv)
   ADD ("/database/foreign-is-refused", test_foreign_is_refused);
   ADD ("/database/failing-migration", test_failing_migration);
   ADD ("/database/full", test_full);
+  ADD ("/database/gone", test_gone);
   ADD ("/database/locked", test_locked);
   ADD ("/database/corrupt", test_corrupt);
   ADD ("/database/damaged-pages", test_damaged_pages);
