@@ -348,8 +348,15 @@ allava_database_clear (AllavaDatabase *database, GError **error)
   static char sql[] = "DELETE FROM message; DELETE FROM conversation; DELETE FROM image;"
                       "INSERT INTO message_search (message_search) VALUES ('rebuild');"
                       "INSERT INTO title_search (title_search) VALUES ('rebuild');";
-  return allava_database_transact (database, exec_cb, sql, error) &&
-         allava_database_exec (database, "VACUUM; PRAGMA wal_checkpoint (TRUNCATE);", error);
+  return allava_database_transact (database, exec_cb, sql, error);
+}
+
+gboolean
+allava_database_compact (AllavaDatabase *database, GError **error)
+{
+  /* On a full disk there is no room for the copy; what was deleted is overwritten without it. */
+  allava_database_exec (database, "VACUUM", NULL);
+  return allava_database_exec (database, "PRAGMA wal_checkpoint (TRUNCATE)", error);
 }
 
 gboolean

@@ -28,8 +28,12 @@ allava_database_set_deleted (AllavaDatabase *database, gint64 id, gboolean delet
 /* Removes hidden conversations and images without a message. */
 gboolean allava_database_purge (AllavaDatabase *database, GError **error);
 
-/* Removes all rows, and what they leave in the file. */
+/* Removes all rows. */
 gboolean allava_database_clear (AllavaDatabase *database, GError **error);
+
+/* Gives back the room of what was removed, as far as there is room to do so, and empties the log
+ * that still holds it. */
+gboolean allava_database_compact (AllavaDatabase *database, GError **error);
 
 /* Answers that were cut off become stopped ones. */
 gboolean allava_database_mark_stopped (AllavaDatabase *database, GError **error);

@@ -133,11 +133,13 @@ allava_history_delete_all_job (AllavaHistoryContext *context,
                                AllavaHistoryRequest *request,
                                GError **error)
 {
-  if (!allava_database_clear (context->database, error) ||
-      !allava_image_store_clear (context->images, error))
+  if (!allava_database_clear (context->database, error))
     return NULL;
   delete_backups (context->folder);
-  return DONE;
+  /* The pictures first: they make the room that compacting may need. */
+  gboolean cleared = allava_image_store_clear (context->images, error);
+  gboolean compacted = allava_database_compact (context->database, cleared ? error : NULL);
+  return cleared && compacted ? DONE : NULL;
 }
 
 gpointer

@@ -3,6 +3,7 @@
 #include "allava-search-tokenizer.h"
 
 #include <glib/gstdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "app-testing.h"
@@ -204,6 +205,36 @@ test_full (Fixture *fixture, gconstpointer data)
   exec (database, "PRAGMA max_page_count = 100000");
   g_assert_true (save_conversation (database, 2, title, NULL));
   g_assert_cmpint (get_int (database, "SELECT count (*) FROM conversation"), ==, 2);
+}
+
+static int
+deny_attach_cb (void *data, int action, const char *a, const char *b, const char *c, const char *d)
+{
+  return action == SQLITE_ATTACH ? SQLITE_DENY : SQLITE_OK;
+}
+
+/* Where there is no room for the copy that compacting makes, what was deleted is gone all the same.
+ */
+static void
+test_no_copy (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *content = NULL;
+  gsize length;
+  g_autoptr (AllavaDatabase) database = open_migrated (fixture->path);
+  g_assert_true (save_conversation (database, 1, "abracadabra", NULL));
+  sqlite3_set_authorizer (allava_database_get_handle (database), deny_attach_cb, NULL);
+  g_assert_false (allava_database_exec (database, "VACUUM", NULL));
+  g_assert_true (allava_database_clear (database, &error));
+  g_assert_no_error (error);
+  g_assert_true (allava_database_compact (database, &error));
+  g_assert_no_error (error);
+  g_assert_true (g_file_get_contents (fixture->path, &content, &length, NULL));
+  g_assert_null (memmem (content, length, "abracadabra", strlen ("abracadabra")));
+  g_autofree char *log = g_strconcat (fixture->path, "-wal", NULL);
+  struct stat info;
+  g_assert_cmpint (g_stat (log, &info), ==, 0);
+  g_assert_cmpint (info.st_size, ==, 0);
 }
 
 static void
@@ -413,6 +444,7 @@ main (int argc, char **argv)
   ADD ("/database/foreign-is-refused", test_foreign_is_refused);
   ADD ("/database/failing-migration", test_failing_migration);
   ADD ("/database/full", test_full);
+  ADD ("/database/no-copy", test_no_copy);
   ADD ("/database/gone", test_gone);
   ADD ("/database/locked", test_locked);
   ADD ("/database/corrupt", test_corrupt);

@@ -288,6 +288,31 @@ test_delete_all (Fixture *fixture, gconstpointer data)
 }
 
 static void
+note_all_cb (AllavaHistory *history, gint64 id, gboolean *all)
+{
+  *all |= id == 0;
+}
+
+/* A picture that cannot be deleted is told, and the conversations are gone. */
+static void
+test_delete_most (Fixture *fixture, gconstpointer data)
+{
+  gboolean told = FALSE;
+  g_autoptr (GError) error = NULL;
+  GAsyncResult *slot = NULL;
+  g_autofree char *block = g_build_filename (fixture->folder, "images", "block", NULL);
+  g_assert_cmpint (g_mkdir_with_parents (block, 0700), ==, 0);
+  testing_history_add (fixture->history, 10, "t", "q", NULL);
+  g_signal_connect (fixture->history, "changed", G_CALLBACK (note_all_cb), &told);
+  allava_history_delete_all_async (fixture->history, testing_result_cb, &slot);
+  g_autoptr (GAsyncResult) result = testing_wait_result (&slot);
+  g_assert_false (allava_history_finish (fixture->history, result, &error));
+  g_assert_error (error, ALLAVA_ERROR, ALLAVA_ERROR_FILE);
+  g_assert_true (told);
+  assert_list (fixture->history, NULL, "");
+}
+
+static void
 make_old (const char *path)
 {
   g_autoptr (GFile) file = g_file_new_for_path (path);
@@ -417,6 +442,7 @@ main (int argc, char **argv)
   ADD ("/history/delete-and-undo", test_delete_and_undo);
   ADD ("/history/delete-long", test_delete_long);
   ADD ("/history/delete-all", test_delete_all);
+  ADD ("/history/delete-most", test_delete_most);
   ADD ("/history/sweep", test_sweep);
   ADD ("/history/errors", test_errors);
   g_test_add_func ("/history/ids", test_ids);
