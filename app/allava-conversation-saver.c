@@ -59,9 +59,11 @@ is_silent (const GError *error)
 static void
 report (AllavaConversationSaver *self, const GError *error)
 {
+  if (error != NULL && is_silent (error))
+    return;
   gboolean first = !self->failing;
   self->failing = error != NULL;
-  if (error != NULL && first && !is_silent (error) && self->failed != NULL)
+  if (error != NULL && first && self->failed != NULL)
     self->failed (error, self->user_data);
 }
 

@@ -1,4 +1,4 @@
-#include "allava-database.h"
+#include "allava-database-migrations.h"
 #include "allava-library.h"
 
 #include <glib/gstdio.h>
@@ -226,6 +226,10 @@ exec (Fixture *fixture, const char *sql)
   g_assert_no_error (error);
 }
 
+/* From then on messages cannot be saved, until the trigger is dropped. */
+#define BLOCK                                                                                      \
+  "CREATE TRIGGER block BEFORE INSERT ON message BEGIN SELECT RAISE (ABORT, 'blocked'); END"
+
 /* What could not be saved is told once, stays on the screen, and is saved with what comes next. */
 static void
 test_failed_save (Fixture *fixture, gconstpointer data)
@@ -233,8 +237,7 @@ test_failed_save (Fixture *fixture, gconstpointer data)
   int failures = 0;
   ask (fixture, "one");
   g_signal_connect (fixture->conversation, "failed", G_CALLBACK (count_cb), &failures);
-  exec (fixture, "CREATE TRIGGER block BEFORE INSERT ON message BEGIN"
-                 "  SELECT RAISE (ABORT, 'blocked'); END");
+  exec (fixture, BLOCK);
   ask (fixture, "two");
   testing_wait_until (failures > 0);
   testing_settle ();
@@ -456,6 +459,37 @@ test_without_history (void)
   testing_folder_free (folder);
 }
 
+/* That the history is closed is not told, but hides nothing that is. */
+static void
+test_failure_after_closed (void)
+{
+  char *folder = testing_folder_new ();
+  AllavaSettings *settings = allava_settings_new ();
+  AllavaLibrary *library = allava_library_new (folder, settings, &testing_backend);
+  allava_generator_load (allava_library_get_generator (library), "/models/good");
+  AllavaConversation *conversation = allava_library_new_conversation (library);
+  Fixture fixture = {folder, settings, library, conversation};
+  int failures = 0;
+  g_signal_connect (conversation, "failed", G_CALLBACK (count_cb), &failures);
+  ask (&fixture, "hello");
+  testing_settle ();
+  g_assert_cmpint (failures, ==, 0);
+
+  {
+    g_autofree char *path = g_build_filename (folder, "history.sqlite", NULL);
+    g_autoptr (AllavaDatabase) database = allava_database_open (path, NULL);
+    g_assert_true (allava_database_migrate (database, allava_database_migrations,
+                                            allava_database_count_migrations (), NULL));
+  }
+  exec (&fixture, BLOCK);
+  allava_library_open_async (library, NULL, NULL);
+  testing_wait_until (failures == 1);
+  close_library (&fixture);
+  g_assert_finalize_object (conversation);
+  g_assert_finalize_object (settings);
+  testing_folder_free (folder);
+}
+
 #define ADD(path, func) g_test_add (path, Fixture, NULL, set_up, func, tear_down)
 
 int
@@ -476,5 +510,6 @@ main (int argc, char **argv)
   ADD ("/conversation/undo-delete", test_undo_delete);
   ADD ("/conversation/no-question", test_no_question);
   g_test_add_func ("/conversation/without-history", test_without_history);
+  g_test_add_func ("/conversation/failure-after-closed", test_failure_after_closed);
   return g_test_run ();
 }
