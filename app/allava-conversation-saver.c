@@ -3,9 +3,13 @@
 struct _AllavaConversationSaver {
   grefcount ref_count; /* the owner, and each save on its way */
   AllavaHistory *history;
-  AllavaSaveFailedFunc failed; /* NULL once freed */
+  AllavaSaveFailedFunc failed;   /* NULL once freed */
+  AllavaSaveChangedFunc changed; /* likewise */
   gpointer user_data;
   gboolean failing;
+  gboolean amiss;     /* the last save failed and is to be tried again */
+  gboolean told;      /* the state that CHANGED was told of */
+  guint n_on_the_way; /* saves */
   gboolean conversation_unsaved;
   GHashTable *unsaved; /* AllavaMessage */
 };
@@ -30,13 +34,16 @@ saver_unref (AllavaConversationSaver *self)
 AllavaConversationSaver *
 allava_conversation_saver_new (AllavaHistory *history,
                                AllavaSaveFailedFunc failed,
+                               AllavaSaveChangedFunc changed,
                                gpointer user_data)
 {
   AllavaConversationSaver *self = g_new0 (AllavaConversationSaver, 1);
   g_ref_count_init (&self->ref_count);
   self->history = history != NULL ? g_object_ref (history) : NULL;
   self->failed = failed;
+  self->changed = changed;
   self->user_data = user_data;
+  self->told = TRUE;
   self->unsaved = g_hash_table_new_full (NULL, NULL, g_object_unref, NULL);
   return self;
 }
@@ -45,7 +52,30 @@ void
 allava_conversation_saver_free (AllavaConversationSaver *self)
 {
   self->failed = NULL;
+  self->changed = NULL;
   saver_unref (self);
+}
+
+static gboolean
+has_unsaved (AllavaConversationSaver *self)
+{
+  return self->conversation_unsaved || g_hash_table_size (self->unsaved) > 0;
+}
+
+gboolean
+allava_conversation_saver_is_done (AllavaConversationSaver *self)
+{
+  return self->n_on_the_way == 0 && !has_unsaved (self);
+}
+
+static void
+tell (AllavaConversationSaver *self)
+{
+  gboolean done = allava_conversation_saver_is_done (self);
+  if (self->told == done || self->changed == NULL)
+    return;
+  self->told = done;
+  self->changed (self->user_data);
 }
 
 /* Where the history is closed it has said so; a conversation that is gone was deleted. */
@@ -67,6 +97,15 @@ report (AllavaConversationSaver *self, const GError *error)
     self->failed (error, self->user_data);
 }
 
+/* Whether the conversation was deleted. Where a save before failed too, it may never have been
+ * written. */
+static gboolean
+is_gone (AllavaConversationSaver *self, const GError *error)
+{
+  return g_error_matches (error, ALLAVA_HISTORY_ERROR, ALLAVA_HISTORY_ERROR_NOT_FOUND) &&
+         !self->amiss && !has_unsaved (self);
+}
+
 static void
 saved_cb (GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -74,12 +113,16 @@ saved_cb (GObject *source, GAsyncResult *result, gpointer user_data)
   AllavaConversationSaver *self = save->self;
   g_autoptr (GPtrArray) messages = save->messages;
   g_autoptr (GError) error = NULL;
-  if (!allava_history_finish (ALLAVA_HISTORY (source), result, &error)) {
+  self->n_on_the_way--;
+  allava_history_finish (ALLAVA_HISTORY (source), result, &error);
+  self->amiss = error != NULL && !is_gone (self, error);
+  if (self->amiss) {
     self->conversation_unsaved |= save->conversation;
     for (guint i = 0; i < messages->len; i++)
       g_hash_table_add (self->unsaved, g_object_ref (messages->pdata[i]));
   }
   report (self, error);
+  tell (self);
   saver_unref (self);
 }
 
@@ -120,8 +163,10 @@ allava_conversation_saver_save (AllavaConversationSaver *self,
     g_ptr_array_add (records,
                      allava_message_record_new (save->messages->pdata[i], conversation->id));
   g_ref_count_inc (&self->ref_count);
+  self->n_on_the_way++;
   allava_history_save_async (self->history, save->conversation ? conversation : NULL, records,
                              saved_cb, save);
+  tell (self);
 }
 
 void
@@ -129,7 +174,7 @@ allava_conversation_saver_retry (AllavaConversationSaver *self,
                                  const AllavaConversationRecord *conversation)
 {
   g_autoptr (GPtrArray) nothing_new = g_ptr_array_new ();
-  if (self->conversation_unsaved || g_hash_table_size (self->unsaved) > 0)
+  if (has_unsaved (self))
     allava_conversation_saver_save (self, conversation, FALSE, nothing_new);
 }
 
@@ -156,6 +201,7 @@ allava_conversation_saver_delete (AllavaConversationSaver *self,
     g_array_append_val (ids, id);
     g_hash_table_remove (self->unsaved, messages->pdata[i]);
   }
+  tell (self);
   g_ref_count_inc (&self->ref_count);
   allava_history_delete_messages_async (self->history, conversation_id, ids, deleted_cb, self);
 }

@@ -9,13 +9,20 @@ typedef struct _AllavaConversationSaver AllavaConversationSaver;
 /* Told of the first failure of a row of them. */
 typedef void (*AllavaSaveFailedFunc) (const GError *error, gpointer user_data);
 
+/* Told when allava_conversation_saver_is_done() has changed. */
+typedef void (*AllavaSaveChangedFunc) (gpointer user_data);
+
 /* HISTORY may be NULL: then nothing is saved. */
 AllavaConversationSaver *allava_conversation_saver_new (AllavaHistory *history,
                                                         AllavaSaveFailedFunc failed,
+                                                        AllavaSaveChangedFunc changed,
                                                         gpointer user_data);
 
-/* FAILED is not called any more. */
+/* FAILED and CHANGED are not called any more. */
 void allava_conversation_saver_free (AllavaConversationSaver *self);
+
+/* Whether the history has all that was to be saved. */
+gboolean allava_conversation_saver_is_done (AllavaConversationSaver *self);
 
 /* MESSAGES is of AllavaMessage. The conversation's own row is written where it must be. */
 void allava_conversation_saver_save (AllavaConversationSaver *self,

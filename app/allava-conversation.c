@@ -10,6 +10,7 @@ enum {
   PROP_ANSWER,
   PROP_BUSY,
   PROP_POSITIONS_LEFT,
+  PROP_UNSAVED,
   N_PROPS,
 };
 
@@ -95,12 +96,18 @@ failed_cb (const GError *error, gpointer user_data)
   g_signal_emit (user_data, signals[SIGNAL_FAILED], 0, error);
 }
 
+static void
+unsaved_changed_cb (gpointer user_data)
+{
+  g_object_notify_by_pspec (user_data, properties[PROP_UNSAVED]);
+}
+
 /* What was asked while the history was closed is kept as soon as it is open. */
 static void
 history_opened_cb (AllavaConversation *self)
 {
   if (allava_history_get_open (self->history))
-    allava_conversation_saver_retry (self->saver, &self->record);
+    allava_conversation_retry_save (self);
 }
 
 /* ---- Loading --------------------------------------------------------------------------------- */
@@ -187,6 +194,9 @@ allava_conversation_get_property (GObject *object, guint id, GValue *value, GPar
   case PROP_POSITIONS_LEFT:
     g_value_set_int (value, allava_conversation_get_positions_left (self));
     break;
+  case PROP_UNSAVED:
+    g_value_set_boolean (value, allava_conversation_get_unsaved (self));
+    break;
   default:
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
   }
@@ -218,6 +228,7 @@ allava_conversation_class_init (AllavaConversationClass *klass)
   properties[PROP_BUSY] = g_param_spec_boolean ("busy", NULL, NULL, FALSE, flags);
   properties[PROP_POSITIONS_LEFT] =
       g_param_spec_int ("positions-left", NULL, NULL, -1, G_MAXINT, -1, flags);
+  properties[PROP_UNSAVED] = g_param_spec_boolean ("unsaved", NULL, NULL, FALSE, flags);
   g_object_class_install_properties (object_class, N_PROPS, properties);
 
   signals[SIGNAL_FAILED] = g_signal_new ("failed", G_TYPE_FROM_CLASS (klass), G_SIGNAL_RUN_LAST, 0,
@@ -240,7 +251,7 @@ allava_conversation_new (AllavaHistory *history, AllavaGenerator *generator)
   AllavaConversation *self = g_object_new (ALLAVA_TYPE_CONVERSATION, NULL);
   self->history = history != NULL ? g_object_ref (history) : NULL;
   self->generator = g_object_ref (generator);
-  self->saver = allava_conversation_saver_new (history, failed_cb, self);
+  self->saver = allava_conversation_saver_new (history, failed_cb, unsaved_changed_cb, self);
   if (history != NULL)
     g_signal_connect_object (history, "notify::open", G_CALLBACK (history_opened_cb), self,
                              G_CONNECT_SWAPPED);
@@ -321,6 +332,20 @@ allava_conversation_get_positions_left (AllavaConversation *self)
   }
   int length = allava_generator_get_context_length (self->generator);
   return length > 0 && self->branch->len == 0 ? length : -1;
+}
+
+gboolean
+allava_conversation_get_unsaved (AllavaConversation *self)
+{
+  g_return_val_if_fail (ALLAVA_IS_CONVERSATION (self), FALSE);
+  return !allava_conversation_saver_is_done (self->saver);
+}
+
+void
+allava_conversation_retry_save (AllavaConversation *self)
+{
+  g_return_if_fail (ALLAVA_IS_CONVERSATION (self));
+  allava_conversation_saver_retry (self->saver, &self->record);
 }
 
 void

@@ -23,6 +23,8 @@ G_DECLARE_FINAL_TYPE (AllavaConversation, allava_conversation, ALLAVA, CONVERSAT
  *   busy            boolean  read-only: there is such an answer
  *   positions-left  int      read-only; room in the model's context after the last message,
  *                            or -1 where not known yet
+ *   unsaved         boolean  read-only; the history lacks something, which is on its way to it or
+ *                            could not be saved
  *
  * Signals:
  *   failed (const GError *error)  loading or saving went wrong; the messages in memory stay. */
@@ -42,6 +44,10 @@ gboolean allava_conversation_get_loading (AllavaConversation *self);
 gboolean allava_conversation_get_busy (AllavaConversation *self);
 AllavaMessage *allava_conversation_get_answer (AllavaConversation *self);
 int allava_conversation_get_positions_left (AllavaConversation *self);
+gboolean allava_conversation_get_unsaved (AllavaConversation *self);
+
+/* Sends to the history what could not be saved; does nothing where there is nothing. */
+void allava_conversation_retry_save (AllavaConversation *self);
 
 /* The next four start an answer, which streams into the list's last message and is returned,
  * borrowed. They do nothing and return NULL while the conversation is busy or loading. IMAGES is a

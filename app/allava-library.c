@@ -7,6 +7,7 @@ struct _AllavaLibrary {
   AllavaGenerator *generator;
   AllavaConversationList *list;
   GPtrArray *conversations; /* GWeakRef, those that are open */
+  GHashTable *unsaved;      /* AllavaConversation, held until the history has all of it */
 };
 
 G_DEFINE_FINAL_TYPE (AllavaLibrary, allava_library, G_TYPE_OBJECT)
@@ -24,6 +25,7 @@ allava_library_dispose (GObject *object)
   AllavaLibrary *self = ALLAVA_LIBRARY (object);
   if (self->generator != NULL)
     allava_generator_shut (self->generator);
+  g_hash_table_remove_all (self->unsaved);
   g_clear_object (&self->list);
   g_clear_object (&self->generator);
   g_clear_object (&self->history);
@@ -34,6 +36,7 @@ allava_library_dispose (GObject *object)
 static void
 allava_library_finalize (GObject *object)
 {
+  g_hash_table_unref (ALLAVA_LIBRARY (object)->unsaved);
   g_ptr_array_unref (ALLAVA_LIBRARY (object)->conversations);
   G_OBJECT_CLASS (allava_library_parent_class)->finalize (object);
 }
@@ -50,6 +53,19 @@ static void
 allava_library_init (AllavaLibrary *self)
 {
   self->conversations = g_ptr_array_new_with_free_func ((GDestroyNotify)weak_ref_free);
+  self->unsaved = g_hash_table_new_full (NULL, NULL, g_object_unref, NULL);
+}
+
+/* When one conversation could be saved, what could not is tried again; not when all were deleted.
+ */
+static void
+history_changed_cb (AllavaLibrary *self, gint64 id)
+{
+  if (id == 0)
+    return;
+  g_autoptr (GList) unsaved = g_hash_table_get_keys (self->unsaved);
+  for (GList *at = unsaved; at != NULL; at = at->next)
+    allava_conversation_retry_save (at->data);
 }
 
 AllavaLibrary *
@@ -64,6 +80,8 @@ allava_library_new (const char *folder,
   self->history = allava_history_new (folder);
   self->generator = allava_generator_new (settings, backend);
   self->list = allava_conversation_list_new (self->history);
+  g_signal_connect_object (self->history, "changed", G_CALLBACK (history_changed_cb), self,
+                           G_CONNECT_SWAPPED);
   return self;
 }
 
@@ -156,11 +174,22 @@ allava_library_open_finish (AllavaLibrary *self, GAsyncResult *result, GError **
 /* ---- Conversations --------------------------------------------------------------------------- */
 
 static void
+unsaved_cb (AllavaLibrary *self, GParamSpec *pspec, AllavaConversation *conversation)
+{
+  if (allava_conversation_get_unsaved (conversation))
+    g_hash_table_add (self->unsaved, g_object_ref (conversation));
+  else
+    g_hash_table_remove (self->unsaved, conversation);
+}
+
+static void
 remember (AllavaLibrary *self, AllavaConversation *conversation)
 {
   GWeakRef *ref = g_new (GWeakRef, 1);
   g_weak_ref_init (ref, conversation);
   g_ptr_array_add (self->conversations, ref);
+  g_signal_connect_object (conversation, "notify::unsaved", G_CALLBACK (unsaved_cb), self,
+                           G_CONNECT_SWAPPED);
 }
 
 /* Those that are open; forgets the others. The caller owns the array and the conversations. */
@@ -224,8 +253,10 @@ allava_library_close_async (AllavaLibrary *self, GAsyncReadyCallback callback, g
   /* The generator first: it delivers what text there is. */
   allava_generator_shut (self->generator);
   g_autoptr (GPtrArray) open = dup_open (self);
-  for (guint i = 0; i < open->len; i++)
+  for (guint i = 0; i < open->len; i++) {
     allava_conversation_shut (open->pdata[i]);
+    allava_conversation_retry_save (open->pdata[i]);
+  }
   allava_history_close_async (self->history, closed_cb, task);
 }
 

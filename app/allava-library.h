@@ -33,8 +33,9 @@ void
 allava_library_open_async (AllavaLibrary *self, GAsyncReadyCallback callback, gpointer user_data);
 gboolean allava_library_open_finish (AllavaLibrary *self, GAsyncResult *result, GError **error);
 
-/* The caller owns what these return. A conversation is the same object as long as someone holds it
- * or its answer streams. */
+/* The caller owns what these return. A conversation is the same object as long as someone holds it,
+ * its answer streams or the history lacks something of it. What could not be saved is sent again
+ * when the history opens, when something else could be saved, and at the end. */
 AllavaConversation *allava_library_new_conversation (AllavaLibrary *self);
 AllavaConversation *allava_library_dup_conversation (AllavaLibrary *self, gint64 id);
 

@@ -249,6 +249,26 @@ test_failed_save (Fixture *fixture, gconstpointer data)
   assert_shows ("one|answer 1 to one|two|answer 3 to two|three|answer 5 to three");
 }
 
+/* What could not be saved is kept though another conversation is opened, and saved with that. */
+static void
+test_failed_save_of_another (Fixture *fixture, gconstpointer data)
+{
+  exec (fixture, BLOCK);
+  ask (fixture, "one");
+  gint64 id = allava_conversation_get_id (fixture->conversation);
+  g_object_unref (fixture->conversation);
+  fixture->conversation = allava_library_new_conversation (fixture->library);
+  testing_settle ();
+  exec (fixture, "DROP TRIGGER block");
+  ask (fixture, "two");
+  GListModel *list = G_LIST_MODEL (allava_library_get_list (fixture->library));
+  testing_wait_until (g_list_model_get_n_items (list) == 2);
+  g_object_unref (fixture->conversation);
+  fixture->conversation = allava_library_dup_conversation (fixture->library, id);
+  reopen (fixture);
+  assert_shows ("one|answer 1 to one");
+}
+
 /* Closing in the middle of an answer keeps its text, as stopped. */
 static void
 test_close_while_streaming (Fixture *fixture, gconstpointer data)
@@ -398,6 +418,7 @@ test_no_question (Fixture *fixture, gconstpointer data)
 {
   ask (fixture, "one");
   ask (fixture, "two");
+  testing_wait_until (!allava_conversation_get_unsaved (fixture->conversation));
   exec (fixture, "UPDATE message SET parent_id = (SELECT min (id) FROM message WHERE role = 1)"
                  "  WHERE role = 1 AND id > (SELECT min (id) FROM message WHERE role = 1);"
                  "UPDATE message SET parent_id = NULL WHERE id ="
@@ -502,6 +523,7 @@ main (int argc, char **argv)
   ADD ("/conversation/failed-answer", test_failed_answer);
   ADD ("/conversation/partial-text-is-saved", test_partial_text_is_saved);
   ADD ("/conversation/failed-save", test_failed_save);
+  ADD ("/conversation/failed-save-of-another", test_failed_save_of_another);
   ADD ("/conversation/close-while-streaming", test_close_while_streaming);
   ADD ("/conversation/streaming-is-kept", test_streaming_is_kept);
   ADD ("/conversation/branches", test_branches);
