@@ -103,7 +103,10 @@ static void
 tell_dropped (Chat *chat, int dropped_turns)
 {
   if (dropped_turns > chat->dropped_turns)
-    fprintf (stderr, "(The conversation has grown long: its %d oldest turns are left out now.)\n",
+    fprintf (stderr,
+             dropped_turns == 1
+                 ? "(The conversation has grown long: its oldest turn is left out now.)\n"
+                 : "(The conversation has grown long: its %d oldest turns are left out now.)\n",
              dropped_turns);
   chat->dropped_turns = dropped_turns;
 }
