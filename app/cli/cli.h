@@ -127,7 +127,8 @@ void cli_report (const char *format, ...) G_GNUC_PRINTF (1, 2);
 /* Reports ERROR, frees it, and returns the exit status that it means. */
 int cli_fail (GError *error);
 
-/* To stdout, at once. Ends the program where nobody reads on or the disk is full. */
+/* To stdout, at once. Ends the program where nobody reads on or the disk is full. What is printed
+ * on a terminal has U+FFFD for control characters but line ends and tabs. */
 void cli_write (const char *text, size_t length);
 void cli_print (const char *text);
 

@@ -10,6 +10,22 @@
 
 #define MAX_INPUT_BYTES ((size_t)256 << 20)
 
+/* TEXT with BY for what a terminal would obey: control characters but those in KEPT. */
+static char *
+replace_controls (const char *text, const char *kept, const char *by)
+{
+  g_autofree char *valid = g_utf8_make_valid (text, -1);
+  GString *harmless = g_string_new (NULL);
+  for (const char *at = valid; *at != '\0'; at = g_utf8_next_char (at)) {
+    gunichar c = g_utf8_get_char (at);
+    if (g_unichar_iscntrl (c) && (c >= 0x80 || strchr (kept, (int)c) == NULL))
+      g_string_append (harmless, by);
+    else
+      g_string_append_unichar (harmless, c);
+  }
+  return g_string_free (harmless, FALSE);
+}
+
 void
 cli_report (const char *format, ...)
 {
@@ -17,10 +33,9 @@ cli_report (const char *format, ...)
   va_start (list, format);
   g_autofree char *message = g_strdup_vprintf (format, list);
   va_end (list);
-  for (char *at = message; *at != '\0'; at++) /* a file's name may hold line ends and worse */
-    if (g_ascii_iscntrl (*at))
-      *at = ' ';
-  fprintf (stderr, "allava-cli: %s\n", message);
+  /* A file's name may hold line ends and worse. */
+  g_autofree char *line = replace_controls (message, "", " ");
+  fprintf (stderr, "allava-cli: %s\n", line);
 }
 
 int
@@ -46,7 +61,11 @@ cli_write (const char *text, size_t length)
 void
 cli_print (const char *text)
 {
-  cli_write (text, strlen (text));
+  /* A model or a file's name may hold escape sequences. */
+  g_autofree char *harmless =
+      isatty (STDOUT_FILENO) ? replace_controls (text, "\n\t", "\xef\xbf\xbd") : NULL;
+  const char *shown = harmless != NULL ? harmless : text;
+  cli_write (shown, strlen (shown));
 }
 
 void

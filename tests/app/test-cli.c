@@ -1,7 +1,10 @@
 /* The contract of allava-cli that scripts rely on, with a tiny random model of tests/reference. */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <gdk-pixbuf/gdk-pixbuf.h>
 #include <glib/gstdio.h>
@@ -35,6 +38,50 @@ test_describe (void)
   g_assert_nonnull (first);
   g_assert_true (g_str_has_prefix (first + strlen ("rgb8.png:\n"), one.out));
   g_assert_nonnull (strstr (first, "grey.jpg:\n"));
+}
+
+/* All that ARGS print on a terminal. */
+static char *
+run_on_terminal (GStrv args)
+{
+  g_autoptr (GError) error = NULL;
+  int terminal = posix_openpt (O_RDWR | O_NOCTTY);
+  g_assert_true (terminal >= 0 && grantpt (terminal) == 0 && unlockpt (terminal) == 0);
+  g_autoptr (GSubprocessLauncher) launcher = g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_NONE);
+  g_subprocess_launcher_take_stdout_fd (launcher, open (ptsname (terminal), O_RDWR | O_NOCTTY));
+  g_autoptr (GSubprocess) process =
+      g_subprocess_launcher_spawnv (launcher, (const char *const *)args, &error);
+  g_assert_no_error (error);
+  g_clear_object (&launcher); /* closes its end, so that reading ends */
+  GString *out = g_string_new (NULL);
+  char chunk[4096];
+  ssize_t n;
+  while ((n = read (terminal, chunk, sizeof chunk)) > 0)
+    g_string_append_len (out, chunk, n);
+  close (terminal);
+  g_assert_true (g_subprocess_wait_check (process, NULL, NULL));
+  return g_string_free (out, FALSE);
+}
+
+/* What a file's name, or a model, says to a terminal is shown and not obeyed. */
+static void
+test_terminal (void)
+{
+  g_autofree char *dir = g_dir_make_tmp ("allava-XXXXXX", NULL);
+  g_autofree char *link = g_build_filename (dir, "a\x1b]0;x\x07\xc2\x9b\r.png", NULL);
+  g_auto (GStrv) words = testing_split ("- describe --model %m --max-new-tokens 8 %i/rgb8.png -");
+  guint last = g_strv_length (words) - 1;
+  g_assert_cmpint (symlink (words[last - 1], link), ==, 0);
+  g_free (words[0]);
+  words[0] = g_strdup (g_getenv ("ALLAVA_CLI"));
+  g_free (words[last]);
+  words[last] = g_strdup (link);
+  g_autofree char *out = run_on_terminal (words);
+  g_assert_nonnull (strstr (out, "a\xef\xbf\xbd]0;x\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd.png:\r\n"));
+  g_assert_null (strpbrk (out, "\x1b\x07"));
+  g_assert_null (strstr (out, "\xc2\x9b"));
+  g_assert_cmpint (g_unlink (link), ==, 0);
+  g_rmdir (dir);
 }
 
 /* What OBJECT says of the picture's way is all of the time that KEY gives. */
@@ -385,6 +432,7 @@ main (int argc, char *argv[])
   signal (SIGPIPE, SIG_IGN);
 
   g_test_add_func ("/cli/describe", test_describe);
+  g_test_add_func ("/cli/terminal", test_terminal);
   g_test_add_func ("/cli/describe-json", test_describe_json);
   g_test_add_func ("/cli/generate", test_generate);
   g_test_add_func ("/cli/tokenize", test_tokenize);
