@@ -149,8 +149,7 @@ loaded (gpointer data)
     self->info = job->info;
     job->info = (AllavaBackendInfo){0};
     self->loaded = TRUE;
-  } else if (job->error != NULL &&
-             !g_error_matches (job->error, G_IO_ERROR, G_IO_ERROR_CANCELLED)) {
+  } else if (job->error != NULL && !g_cancellable_is_cancelled (job->cancellable)) {
     allava_generator_set_error (self, job->error->message);
     allava_generator_finish_waiting (self, ALLAVA_MESSAGE_FAILED, self->error);
   }

@@ -179,15 +179,17 @@ testing_add_image (AllavaImageStore *store, int seed)
 /* ---- A generator without a model -------------------------------------------------------------
  *
  * Its models are folders that need not exist: one named "broken" fails to load, one named "slow"
- * loads until it is cancelled or 200 ms have gone. It answers "answer N to QUESTION" in pieces, N
- * the number of turns; asked "forever" it goes on until stopped, asked "fail" it fails. What is
- * continued gets " and more". */
+ * loads until it is cancelled or 200 ms have gone, one named "late" breaks when it is cancelled. It
+ * answers "answer N to QUESTION" in pieces, N the number of turns; asked "forever" it goes on until
+ * stopped, asked "fail" it fails. What is continued gets " and more". */
 
 static gpointer
 load (const char *path, const AllavaModelOptions *options, AllavaBackendInfo *info, GError **error)
 {
   g_autofree char *name = g_path_get_basename (path);
-  if (g_str_equal (name, "broken")) {
+  while (g_str_equal (name, "late") && !g_cancellable_is_cancelled (options->cancellable))
+    g_usleep (1000);
+  if (g_str_equal (name, "broken") || g_str_equal (name, "late")) {
     g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_FORMAT, "%s is broken", path);
     return NULL;
   }

@@ -211,6 +211,20 @@ test_switch (Fixture *fixture, gconstpointer data)
   g_assert_null (allava_generator_get_model_path (fixture->generator));
 }
 
+/* What is wrong with a model that has been given up is not said of the next. */
+static void
+test_late_error (Fixture *fixture, gconstpointer data)
+{
+  GAsyncResult *slot = NULL;
+  allava_generator_load (fixture->generator, "/models/late");
+  g_autoptr (AllavaMessage) answer = ask (fixture, "hello", NULL, &slot);
+  testing_settle ();
+  allava_generator_load (fixture->generator, "/models/good");
+  wait_answer (fixture, &slot);
+  assert_message (answer, ALLAVA_MESSAGE_COMPLETE, "answer 1 to hello");
+  g_assert_null (allava_generator_get_error (fixture->generator));
+}
+
 /* Another device is another load of the same model. */
 static void
 test_device (Fixture *fixture, gconstpointer data)
@@ -412,6 +426,7 @@ main (int argc, char **argv)
   ADD ("/generator/failing-answer", test_failing_answer);
   ADD ("/generator/broken-model", test_broken_model);
   ADD ("/generator/switch", test_switch);
+  ADD ("/generator/late-error", test_late_error);
   ADD ("/generator/device", test_device);
   ADD ("/generator/idle-unload", test_idle_unload);
   ADD ("/generator/shut", test_shut);
