@@ -8,12 +8,9 @@
 #define MAX_PICTURES 64
 
 typedef struct {
-  char *path;
-  int threads;
-  gboolean background;
   AllavaModel *model;
-  AllavaSession *session; /* NULL after the GPU has failed: the processor takes over */
-  GHashTable *pictures;   /* SHA-256 of the file -> AllavaPicture */
+  AllavaSession *session;
+  GHashTable *pictures; /* SHA-256 of the file -> AllavaPicture */
 } Loaded;
 
 void
@@ -28,15 +25,15 @@ allava_backend_info_clear (AllavaBackendInfo *info)
 }
 
 static void
-fill_info (AllavaModel *model, const char *path, AllavaBackendInfo *info)
+fill_info (AllavaModel *model, const char *path, const char *why_not_gpu, AllavaBackendInfo *info)
 {
   const AllavaModelInfo *from = allava_model_get_info (model);
+  const char *note = from->device_note != NULL ? from->device_note : why_not_gpu;
   info->name = allava_model_finder_dup_name (path);
   info->device = g_strdup (from->device);
   info->dtype = g_strdup (allava_dtype_to_string (from->dtype));
-  if (from->device_note != NULL)
-    info->device_note =
-        g_strdup_printf (_ ("The graphics card is not in use: %s"), from->device_note);
+  if (note != NULL)
+    info->device_note = g_strdup_printf (_ ("The graphics card is not in use: %s"), note);
   info->context_length = from->context_length;
   info->image_positions = from->image_positions;
   info->model = allava_model_ref (model);
@@ -47,10 +44,29 @@ engine_unload (gpointer data)
 {
   Loaded *loaded = data;
   g_hash_table_unref (loaded->pictures);
-  g_clear_pointer (&loaded->session, allava_session_free);
-  g_clear_pointer (&loaded->model, allava_model_unref);
-  g_free (loaded->path);
+  allava_session_free (loaded->session);
+  allava_model_unref (loaded->model);
   g_free (loaded);
+}
+
+static AllavaSession *
+open_session (const char *path,
+              const AllavaModelOptions *options,
+              AllavaModel **model,
+              GError **error)
+{
+  *model = allava_model_load (path, options, error);
+  return *model != NULL ? allava_session_new (*model, error) : NULL;
+}
+
+/* Whether the processor is to take what AUTO loaded to a GPU that has no room for a session. */
+static gboolean
+can_fall_back (AllavaModel *model, const AllavaModelOptions *options, const GError *error)
+{
+  return model != NULL && g_str_equal (options->device, "auto") &&
+         !g_str_equal (allava_model_get_info (model)->device, "cpu") &&
+         (g_error_matches (error, ALLAVA_ERROR, ALLAVA_ERROR_MEMORY) ||
+          g_error_matches (error, ALLAVA_ERROR, ALLAVA_ERROR_DEVICE));
 }
 
 static gpointer
@@ -59,15 +75,24 @@ engine_load (const char *path,
              AllavaBackendInfo *info,
              GError **error)
 {
-  g_autoptr (AllavaModel) model = allava_model_load (path, options, error);
-  AllavaSession *session = model != NULL ? allava_session_new (model, error) : NULL;
-  if (session == NULL)
+  GError *local = NULL;
+  g_autofree char *why_not_gpu = NULL;
+  g_autoptr (AllavaModel) model = NULL;
+  AllavaSession *session = open_session (path, options, &model, &local);
+  if (session == NULL && can_fall_back (model, options, local)) {
+    AllavaModelOptions on_cpu = *options;
+    on_cpu.device = "cpu";
+    why_not_gpu = g_strdup (local->message);
+    g_clear_error (&local);
+    g_clear_pointer (&model, allava_model_unref);
+    session = open_session (path, &on_cpu, &model, &local);
+  }
+  if (session == NULL) {
+    g_propagate_error (error, local);
     return NULL;
-  fill_info (model, path, info);
+  }
+  fill_info (model, path, why_not_gpu, info);
   Loaded *loaded = g_new (Loaded, 1);
-  loaded->path = g_strdup (path);
-  loaded->threads = options->threads;
-  loaded->background = options->background;
   loaded->model = g_steal_pointer (&model);
   loaded->session = session;
   loaded->pictures =
@@ -131,22 +156,6 @@ get_pictures (Loaded *loaded,
   return g_steal_pointer (&pictures);
 }
 
-/* Loads the model anew, for the processor. */
-static gboolean
-recover (Loaded *loaded, GCancellable *cancellable, GError **error)
-{
-  AllavaModelOptions options = ALLAVA_MODEL_OPTIONS_INIT;
-  options.device = "cpu";
-  options.threads = loaded->threads;
-  options.background = loaded->background;
-  options.cancellable = cancellable;
-  g_hash_table_remove_all (loaded->pictures);
-  g_clear_pointer (&loaded->model, allava_model_unref);
-  loaded->model = allava_model_load (loaded->path, &options, error);
-  loaded->session = loaded->model != NULL ? allava_session_new (loaded->model, error) : NULL;
-  return loaded->session != NULL;
-}
-
 static gboolean
 engine_generate (gpointer data,
                  GPtrArray *prompt,
@@ -157,8 +166,6 @@ engine_generate (gpointer data,
                  GError **error)
 {
   Loaded *loaded = data;
-  if (loaded->session == NULL && !recover (loaded, options->cancellable, error))
-    return FALSE;
   if (g_hash_table_size (loaded->pictures) > MAX_PICTURES)
     g_hash_table_remove_all (loaded->pictures);
   g_autoptr (GPtrArray) arrays = g_ptr_array_new_with_free_func ((GDestroyNotify)g_ptr_array_unref);
@@ -176,14 +183,8 @@ engine_generate (gpointer data,
         .n_pictures = pictures->len,
     };
   }
-  GError *local = NULL;
-  if (allava_session_generate (loaded->session, turns, prompt->len, options, text_func, user_data,
-                               result, &local))
-    return TRUE;
-  if (g_error_matches (local, ALLAVA_ERROR, ALLAVA_ERROR_DEVICE))
-    g_clear_pointer (&loaded->session, allava_session_free); /* the next question is the CPU's */
-  g_propagate_error (error, local);
-  return FALSE;
+  return allava_session_generate (loaded->session, turns, prompt->len, options, text_func,
+                                  user_data, result, error);
 }
 
 const AllavaGeneratorBackend allava_engine_backend = {

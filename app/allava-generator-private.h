@@ -26,7 +26,8 @@ struct _AllavaGenerator {
   char *model_name;
   AllavaBackendInfo info; /* of what was loaded last */
   gboolean loaded;
-  gboolean stale; /* what is chosen must be loaded, whatever is */
+  gboolean stale;      /* what is chosen must be loaded, whatever is */
+  gboolean gpu_failed; /* loads go to the processor, until a model or device is chosen again */
   char *error;
 
   /* At most one of the two is on the worker; what comes next is decided here when it is back. */

@@ -78,6 +78,16 @@ set_details (AllavaGenerator *self, AllavaMessage *message, const AllavaAnswerJo
   allava_message_set_details (message, &details);
 }
 
+/* A GPU that fails is given up: the model is loaded anew, for the processor. */
+static void
+leave_gpu (AllavaGenerator *self)
+{
+  if (g_strcmp0 (self->info.device, "cpu") == 0)
+    return;
+  self->gpu_failed = TRUE;
+  self->stale = self->model_path != NULL;
+}
+
 static void
 answered (gpointer data)
 {
@@ -97,6 +107,8 @@ answered (gpointer data)
   } else if (g_error_matches (job->error, G_IO_ERROR, G_IO_ERROR_CANCELLED)) {
     finish (answer, ALLAVA_MESSAGE_STOPPED, NULL);
   } else {
+    if (g_error_matches (job->error, ALLAVA_ERROR, ALLAVA_ERROR_DEVICE))
+      leave_gpu (self);
     finish (answer, ALLAVA_MESSAGE_FAILED, job->error->message);
   }
   allava_answer_job_free (job);
@@ -168,7 +180,7 @@ start_load (AllavaGenerator *self, const char *path)
   job->context = self->context;
   job->owner = g_object_ref (self);
   job->path = g_strdup (path);
-  job->device = g_strdup (allava_settings_get_device (self->settings));
+  job->device = g_strdup (self->gpu_failed ? "cpu" : allava_settings_get_device (self->settings));
   allava_dtype_from_string (allava_settings_get_dtype (self->settings), &job->dtype);
   job->threads = allava_load_job_choose_threads (allava_settings_get_threads (self->settings),
                                                  allava_count_cores ());

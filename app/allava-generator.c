@@ -87,6 +87,7 @@ allava_generator_set_error (AllavaGenerator *self, const char *error)
 static void
 device_changed_cb (AllavaSettings *settings, GParamSpec *pspec, AllavaGenerator *self)
 {
+  self->gpu_failed = FALSE;
   if (!self->loaded && self->load == NULL && self->error == NULL)
     return; /* the next load looks at it */
   self->stale = TRUE;
@@ -331,6 +332,7 @@ allava_generator_load (AllavaGenerator *self, const char *path)
   g_free (self->model_name);
   self->model_name = path != NULL ? allava_model_finder_dup_name (path) : NULL;
   self->stale = path != NULL;
+  self->gpu_failed = FALSE;
   if (self->load != NULL)
     g_cancellable_cancel (self->load->cancellable);
   allava_generator_set_error (self, NULL);

@@ -236,6 +236,25 @@ test_device (Fixture *fixture, gconstpointer data)
   testing_wait_until (g_str_equal (allava_generator_get_device (fixture->generator), "cpu"));
 }
 
+/* After a GPU has failed the processor answers, and says so, until a model is chosen again. */
+static void
+test_lost_gpu (Fixture *fixture, gconstpointer data)
+{
+  GAsyncResult *slot = NULL;
+  allava_generator_load (fixture->generator, "/models/good");
+  g_autoptr (AllavaMessage) answer = ask (fixture, "fail on a GPU", NULL, &slot);
+  wait_answer (fixture, &slot);
+  g_assert_cmpstr (allava_message_get_error (answer), ==, "the GPU is lost");
+  testing_wait_until (g_str_equal (allava_generator_get_device (fixture->generator), "cpu"));
+  g_assert_cmpint (allava_generator_get_state (fixture->generator), ==, ALLAVA_GENERATOR_READY);
+  g_autoptr (AllavaMessage) next = ask (fixture, "hello", NULL, &slot);
+  wait_answer (fixture, &slot);
+  g_assert_cmpstr (allava_message_get_details (next)->device, ==, "cpu");
+
+  allava_generator_load (fixture->generator, "/models/good");
+  testing_wait_until (g_str_equal (allava_generator_get_device (fixture->generator), "auto"));
+}
+
 /* After the minutes set, memory is given back; the next question loads the model again. */
 static void
 test_idle_unload (Fixture *fixture, gconstpointer data)
@@ -428,6 +447,7 @@ main (int argc, char **argv)
   ADD ("/generator/switch", test_switch);
   ADD ("/generator/late-error", test_late_error);
   ADD ("/generator/device", test_device);
+  ADD ("/generator/lost-gpu", test_lost_gpu);
   ADD ("/generator/idle-unload", test_idle_unload);
   ADD ("/generator/shut", test_shut);
   ADD ("/generator/shut-while-loading", test_shut_while_loading);
