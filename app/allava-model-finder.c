@@ -225,5 +225,10 @@ allava_model_finder_dup_hub (void)
     return g_strdup (cache);
   if (home != NULL && *home != '\0')
     return g_build_filename (home, "hub", NULL);
-  return g_build_filename (g_get_user_cache_dir (), "huggingface", "hub", NULL);
+  char *hub = g_build_filename (g_get_user_cache_dir (), "huggingface", "hub", NULL);
+  if (g_file_test (hub, G_FILE_TEST_IS_DIR))
+    return hub;
+  /* A Flatpak has a cache of its own, which the tools, outside, do not know. */
+  g_free (hub);
+  return g_build_filename (g_get_home_dir (), ".cache", "huggingface", "hub", NULL);
 }

@@ -18,8 +18,8 @@ void allava_model_finder_find_async (const char *const *folders,
  * owns it. The only error is cancelling. */
 GListModel *allava_model_finder_find_finish (GAsyncResult *result, GError **error);
 
-/* Where Hugging Face's tools keep models: $HF_HUB_CACHE, $HF_HOME/hub or ~/.cache/huggingface/hub.
- */
+/* Where Hugging Face's tools keep models: $HF_HUB_CACHE, $HF_HOME/hub, huggingface/hub in
+ * $XDG_CACHE_HOME if it is there, or ~/.cache/huggingface/hub. */
 char *allava_model_finder_dup_hub (void);
 
 /* Whether FOLDER has a config.json of a family that the engine runs. Reads a small file. Error: one

@@ -166,6 +166,14 @@ test_name (void)
 static void
 test_hub (void)
 {
+  const char *root = g_getenv ("HOME");
+  g_autofree char *usual = g_build_filename (root, ".cache", "huggingface", "hub", NULL);
+  g_autofree char *own = g_build_filename (root, "own", "huggingface", "hub", NULL);
+  g_autofree char *outside = allava_model_finder_dup_hub ();
+  g_assert_cmpstr (outside, ==, usual);
+  g_assert_cmpint (g_mkdir_with_parents (own, 0700), ==, 0);
+  g_autofree char *inside = allava_model_finder_dup_hub ();
+  g_assert_cmpstr (inside, ==, own);
   g_setenv ("HF_HOME", "/home", TRUE);
   g_autofree char *home = allava_model_finder_dup_hub ();
   g_assert_cmpstr (home, ==, "/home/hub");
@@ -177,11 +185,19 @@ test_hub (void)
 int
 main (int argc, char **argv)
 {
+  char *home = testing_folder_new ();
+  g_autofree char *cache = g_build_filename (home, "own", NULL);
+  g_setenv ("HOME", home, TRUE);
+  g_setenv ("XDG_CACHE_HOME", cache, TRUE);
+  g_unsetenv ("HF_HOME");
+  g_unsetenv ("HF_HUB_CACHE");
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/model-finder/find", test_find);
   g_test_add_func ("/model-finder/check", test_check);
   g_test_add_func ("/model-finder/hostile", test_hostile);
   g_test_add_func ("/model-finder/name", test_name);
   g_test_add_func ("/model-finder/hub", test_hub);
-  return g_test_run ();
+  int status = g_test_run ();
+  testing_folder_free (home);
+  return status;
 }
