@@ -6,6 +6,7 @@
 
 #include <gdk-pixbuf/gdk-pixbuf.h>
 #include <gio/gunixinputstream.h>
+#include <glib/gi18n-lib.h>
 #include <glib/gstdio.h>
 
 #include "allava-image-scan.h"
@@ -111,7 +112,7 @@ area_updated_cb (GdkPixbufLoader *loader, int x, int y, int width, int height, g
 static gboolean
 fail_cut_short (Load *load, GError **error)
 {
-  g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_FORMAT, "%s is cut short", load->name);
+  g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_FORMAT, _ ("%s is cut short"), load->name);
   return FALSE;
 }
 
@@ -121,22 +122,20 @@ fail_loader (Load *load, const GError *cause, GError **error)
 {
   if (load->too_large)
     g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_INPUT,
-                 "%s is too large: %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT
-                 " pixels, but at most %" G_GINT64_FORMAT " are read",
-                 load->name, load->width, load->height, load->max_pixels);
+                 _ ("%s is too large: %lld x %lld pixels, but at most %lld are read"), load->name,
+                 (long long)load->width, (long long)load->height, (long long)load->max_pixels);
   else if (g_error_matches (cause, GDK_PIXBUF_ERROR, GDK_PIXBUF_ERROR_INCOMPLETE_ANIMATION))
     return fail_cut_short (load, error);
   else if (g_error_matches (cause, GDK_PIXBUF_ERROR, GDK_PIXBUF_ERROR_UNKNOWN_TYPE))
     g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_UNSUPPORTED,
-                 "%s is not a picture in a format that this system reads", load->name);
+                 _ ("%s is not a picture in a format that this system reads"), load->name);
   else if (g_error_matches (cause, GDK_PIXBUF_ERROR, GDK_PIXBUF_ERROR_INSUFFICIENT_MEMORY))
     g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_MEMORY,
-                 "Not enough memory to decode %s of %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT
-                 " pixels",
-                 load->name, load->width, load->height);
+                 _ ("Not enough memory to decode %s of %lld x %lld pixels"), load->name,
+                 (long long)load->width, (long long)load->height);
   else
     g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_FORMAT, "%s: %s", load->name,
-                 cause != NULL ? cause->message : "the picture is damaged");
+                 cause != NULL ? cause->message : _ ("the picture is damaged"));
   return FALSE;
 }
 
@@ -179,7 +178,7 @@ load_stream (Load *load, GInputStream *stream, GCancellable *cancellable, GError
     total += n;
     if (total > MAX_FILE_BYTES) {
       g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_INPUT,
-                   "%s is too large: picture files of up to 1 GiB are read", load->name);
+                   _ ("%s is too large: picture files of up to 1 GiB are read"), load->name);
       return FALSE;
     }
     if (n == 0)
@@ -188,7 +187,7 @@ load_stream (Load *load, GInputStream *stream, GCancellable *cancellable, GError
       return FALSE;
   }
   if (total == 0) {
-    g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_FORMAT, "%s is empty", load->name);
+    g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_FORMAT, _ ("%s is empty"), load->name);
     return FALSE;
   }
   return TRUE;
@@ -268,8 +267,8 @@ decode (GInputStream *stream,
   GdkPixbuf *pixbuf = gdk_pixbuf_loader_get_pixbuf (load.loader);
   GdkPixbuf *upright = turn_upright (&load.scan, pixbuf);
   if (upright == NULL)
-    g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_MEMORY, "Not enough memory to turn %s upright",
-                 name);
+    g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_MEMORY,
+                 _ ("Not enough memory to turn %s upright"), name);
   return upright;
 }
 
@@ -344,7 +343,7 @@ allava_image_file_load (const char *path,
   }
   g_autoptr (GInputStream) stream = g_unix_input_stream_new (fd, TRUE);
   if (fstat (fd, &info) == 0 && S_ISDIR (info.st_mode)) {
-    g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_FILE, "%s is a folder, not a picture", name);
+    g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_FILE, _ ("%s is a folder, not a picture"), name);
     return NULL;
   }
   return allava_image_file_load_stream (stream, name, alpha, ALLAVA_IMAGE_FILE_MAX_PIXELS,

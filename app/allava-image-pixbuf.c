@@ -1,5 +1,7 @@
 #include "allava-image-pixbuf.h"
 
+#include <glib/gi18n-lib.h>
+
 static void
 free_file_cb (guchar *pixels, gpointer user_data)
 {
@@ -30,7 +32,7 @@ allava_image_pixbuf_new (AllavaImageFile *file, int max_side, GError **error)
                                scaled (height, longer, max_side), GDK_INTERP_BILINEAR);
   if (small == NULL)
     g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_MEMORY,
-                 "Not enough memory to scale a picture of %d x %d pixels", width, height);
+                 _ ("Not enough memory to scale a picture of %d x %d pixels"), width, height);
   return small;
 }
 

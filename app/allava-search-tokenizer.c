@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include <glib/gi18n-lib.h>
+
 typedef struct {
   fts5_tokenizer words; /* unicode61 */
   Fts5Tokenizer *instance;
@@ -124,7 +126,7 @@ allava_search_tokenizer_register (AllavaDatabase *database, GError **error)
   if (api != NULL && api->xCreateTokenizer (api, "allava", api, &tokenizer, NULL) == SQLITE_OK)
     return TRUE;
   g_set_error (error, ALLAVA_HISTORY_ERROR, ALLAVA_HISTORY_ERROR_FAILED,
-               "This system's SQLite has no full-text search (FTS5)");
+               _ ("This system's SQLite has no full-text search (FTS5)"));
   return FALSE;
 }
 
