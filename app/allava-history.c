@@ -211,9 +211,10 @@ change_cb (GObject *source, GAsyncResult *result, gpointer user_data)
   g_autoptr (GTask) task = change->task;
   GError *error = NULL;
   gboolean done = g_task_propagate_pointer (G_TASK (result), &error) != NULL;
-  /* Of everything a part may have gone. */
-  if (change->id == 0 || (done && change->id > 0))
+  if (done && change->id >= 0)
     g_signal_emit (self, signals[SIGNAL_CHANGED], 0, change->id);
+  else if (change->id == 0) /* of everything a part may have gone */
+    g_signal_emit (self, signals[SIGNAL_CHANGED], 0, (gint64)-1);
   if (done) {
     g_task_return_boolean (task, TRUE);
   } else {

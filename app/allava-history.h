@@ -35,7 +35,7 @@ G_DECLARE_FINAL_TYPE (AllavaHistory, allava_history, ALLAVA, HISTORY, GObject)
  *
  * Signals:
  *   changed (gint64 id)            a conversation was made, changed, deleted or brought back;
- *                                  0: any may have been
+ *                                  0: all were deleted; -1: any may have been
  *   failed (const GError *error)   something could not be saved */
 
 /* FOLDER is made when opening. */

@@ -56,12 +56,14 @@ allava_library_init (AllavaLibrary *self)
   self->unsaved = g_hash_table_new_full (NULL, NULL, g_object_unref, NULL);
 }
 
-/* When one conversation could be saved, what could not is tried again; not when all were deleted.
- */
+/* When one conversation could be saved, what could not is tried again. Who deletes all means what
+ * could not be saved too. */
 static void
 history_changed_cb (AllavaLibrary *self, gint64 id)
 {
   if (id == 0)
+    g_hash_table_remove_all (self->unsaved);
+  if (id <= 0)
     return;
   g_autoptr (GList) unsaved = g_hash_table_get_keys (self->unsaved);
   for (GList *at = unsaved; at != NULL; at = at->next)

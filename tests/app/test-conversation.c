@@ -269,6 +269,29 @@ test_failed_save_of_another (Fixture *fixture, gconstpointer data)
   assert_shows ("one|answer 1 to one");
 }
 
+/* Deleting everything deletes what could not be saved too. */
+static void
+test_failed_save_deleted (Fixture *fixture, gconstpointer data)
+{
+  GAsyncResult *slot = NULL;
+  AllavaHistory *history = allava_library_get_history (fixture->library);
+  exec (fixture, BLOCK);
+  ask (fixture, "one");
+  g_object_unref (fixture->conversation);
+  fixture->conversation = allava_library_new_conversation (fixture->library);
+  testing_settle ();
+  allava_history_delete_all_async (history, testing_result_cb, &slot);
+  g_autoptr (GAsyncResult) result = testing_wait_result (&slot);
+  g_assert_true (allava_history_finish (history, result, NULL));
+  exec (fixture, "DROP TRIGGER block");
+  ask (fixture, "two");
+  reopen (fixture);
+  assert_shows ("two|answer 1 to two");
+  GListModel *list = G_LIST_MODEL (allava_library_get_list (fixture->library));
+  testing_wait_until (g_list_model_get_n_items (list) > 0);
+  g_assert_cmpuint (g_list_model_get_n_items (list), ==, 1);
+}
+
 /* Closing in the middle of an answer keeps its text, as stopped. */
 static void
 test_close_while_streaming (Fixture *fixture, gconstpointer data)
@@ -524,6 +547,7 @@ main (int argc, char **argv)
   ADD ("/conversation/partial-text-is-saved", test_partial_text_is_saved);
   ADD ("/conversation/failed-save", test_failed_save);
   ADD ("/conversation/failed-save-of-another", test_failed_save_of_another);
+  ADD ("/conversation/failed-save-deleted", test_failed_save_deleted);
   ADD ("/conversation/close-while-streaming", test_close_while_streaming);
   ADD ("/conversation/streaming-is-kept", test_streaming_is_kept);
   ADD ("/conversation/branches", test_branches);

@@ -290,7 +290,7 @@ test_delete_all (Fixture *fixture, gconstpointer data)
 static void
 note_all_cb (AllavaHistory *history, gint64 id, gboolean *all)
 {
-  *all |= id == 0;
+  *all |= id == -1;
 }
 
 /* A picture that cannot be deleted is told, and the conversations are gone. */
