@@ -482,8 +482,7 @@ choose_epilogue (const CudaProduct *p)
 {
   if (p->bias == NULL)
     return CUBLASLT_EPILOGUE_DEFAULT;
-  /* Its GELU is the tanh form. */
-  return p->gelu == CUDA_GELU_TANH ? CUBLASLT_EPILOGUE_GELU_BIAS : CUBLASLT_EPILOGUE_BIAS;
+  return cuda_product_ends_with_gelu (p) ? CUBLASLT_EPILOGUE_GELU_BIAS : CUBLASLT_EPILOGUE_BIAS;
 }
 
 void

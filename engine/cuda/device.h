@@ -100,6 +100,14 @@ typedef struct {
 
 void cuda_multiply (CudaQueue *queue, const CudaProduct *product);
 
+/* Whether the product ends with its gelu: cuBLASLt has the tanh form. Otherwise y is rounded to its
+ * type, and the gelu is a step after it. */
+static inline gboolean
+cuda_product_ends_with_gelu (const CudaProduct *product)
+{
+  return product->gelu == CUDA_GELU_TANH && product->bias != NULL;
+}
+
 static inline size_t
 cuda_type_size (CudaType type)
 {

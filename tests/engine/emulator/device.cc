@@ -275,6 +275,14 @@ put (void *data, CudaType type, size_t i, float x)
     ((BF16 *)data)[i] = from_float<BF16> (x);
 }
 
+static float
+round_to (CudaType type, float x)
+{
+  float rounded;
+  put (&rounded, type, 0, x);
+  return value_at (&rounded, type, 0);
+}
+
 static std::vector<float>
 widen_row (const void *data, CudaType type, size_t first, size_t n)
 {
@@ -298,6 +306,8 @@ multiply (const CudaProduct &p)
         sum += x[k] * w[j][k];
       if (p.bias != nullptr)
         sum += value_at (p.bias, p.y_type, j);
+      if (!cuda_product_ends_with_gelu (&p))
+        sum = round_to (p.y_type, sum);
       sum = activate (p.gelu, sum);
       if (p.accumulate)
         sum += value_at (p.y, p.y_type, i * p.y_stride + j);
