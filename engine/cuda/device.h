@@ -100,12 +100,14 @@ typedef struct {
 
 void cuda_multiply (CudaQueue *queue, const CudaProduct *product);
 
-/* Whether the product ends with its gelu: cuBLASLt has the tanh form. Otherwise y is rounded to its
- * type, and the gelu is a step after it. */
+/* Whether the product ends with its gelu; otherwise y is rounded to its type, and the gelu is a
+ * step after it. cuBLASLt has the tanh form, with the GPU's own tanh, which is right to 2^-11:
+ * enough for 16 bits, not for f32. */
 static inline gboolean
 cuda_product_ends_with_gelu (const CudaProduct *product)
 {
-  return product->gelu == CUDA_GELU_TANH && product->bias != NULL;
+  return product->gelu == CUDA_GELU_TANH && product->bias != NULL &&
+         product->y_type != CUDA_TYPE_F32;
 }
 
 static inline size_t

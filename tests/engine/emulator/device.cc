@@ -283,6 +283,14 @@ round_to (CudaType type, float x)
   return value_at (&rounded, type, 0);
 }
 
+/* With a tanh that is as far off as the one of cuBLASLt's GELU may be. */
+static float
+gelu_of_product (float x)
+{
+  float t = tanhf (0.7978845608028654f * (x + 0.044715f * x * x * x));
+  return 0.5f * x * (1.f + round_to (CUDA_TYPE_F16, t));
+}
+
 static std::vector<float>
 widen_row (const void *data, CudaType type, size_t first, size_t n)
 {
@@ -306,9 +314,8 @@ multiply (const CudaProduct &p)
         sum += x[k] * w[j][k];
       if (p.bias != nullptr)
         sum += value_at (p.bias, p.y_type, j);
-      if (!cuda_product_ends_with_gelu (&p))
-        sum = round_to (p.y_type, sum);
-      sum = activate (p.gelu, sum);
+      sum = cuda_product_ends_with_gelu (&p) ? gelu_of_product (sum)
+                                             : activate (p.gelu, round_to (p.y_type, sum));
       if (p.accumulate)
         sum += value_at (p.y, p.y_type, i * p.y_stride + j);
       put (p.y, p.y_type, i * p.y_stride + j, sum);
