@@ -151,6 +151,7 @@ typedef struct {
   CudaWeights type;
   CudaType kv;
   gboolean raw;
+  int processors; /* warps of a task depend on them */
 } ProjectCase;
 
 static float *
@@ -209,7 +210,7 @@ check_project (Fixture *f, const ProjectCase *c)
   for (size_t i = qkv; i < n_out; i++)
     expected[i] = gelu (CUDA_GELU_TANH, expected[i]);
 
-  cuda_project (&f->queue, &project, 1);
+  cuda_project (&f->queue, &project, c->processors);
   g_autofree float *outputs = g_new (float, qkv), *planes = g_new (float, stride);
   get (f, outputs, project.q, qkv * sizeof (float));
   get (f, planes, project.planes, stride * sizeof (float));
@@ -238,9 +239,10 @@ draw_project (Fixture *f)
   c.head_dim = draw_size (f, 1, 90);
   c.half = draw_size (f, 0, c.head_dim / 2);
   c.f = draw_size (f, 1, 300);
-  c.n = fit_row (c.type, draw_size (f, 2, 500));
+  c.n = fit_row (c.type, draw_size (f, 2, 3000));
   c.kv = draw_size (f, 0, 1) ? CUDA_TYPE_F16 : CUDA_TYPE_F32;
   c.raw = draw_size (f, 0, 3) == 0;
+  c.processors = (int)draw_size (f, 1, 20);
   return c;
 }
 
@@ -248,12 +250,17 @@ static void
 test_project (Fixture *f, gconstpointer data)
 {
   static const ProjectCase cases[] = {
-      {2, 2, 80, 16, 24, 160, CUDA_WEIGHTS_F16, CUDA_TYPE_F16, FALSE},
-      {6, 2, 16, 6, 33, 96, CUDA_WEIGHTS_BF16, CUDA_TYPE_F16, FALSE},
-      {3, 1, 19, 4, 7, 57, CUDA_WEIGHTS_F32, CUDA_TYPE_F32, FALSE},
-      {4, 1, 12, 6, 20, 48, CUDA_WEIGHTS_F32, CUDA_TYPE_F32, TRUE},
-      {2, 1, 10, 5, 1, 64, CUDA_WEIGHTS_Q8, CUDA_TYPE_F16, FALSE},
-      {2, 2, 32, 0, 64, 128, CUDA_WEIGHTS_Q4, CUDA_TYPE_F16, FALSE},
+      {2, 2, 80, 16, 24, 160, CUDA_WEIGHTS_F16, CUDA_TYPE_F16, FALSE, 1},
+      {6, 2, 16, 6, 33, 96, CUDA_WEIGHTS_BF16, CUDA_TYPE_F16, FALSE, 1},
+      {3, 1, 19, 4, 7, 57, CUDA_WEIGHTS_F32, CUDA_TYPE_F32, FALSE, 1},
+      {4, 1, 12, 6, 20, 48, CUDA_WEIGHTS_F32, CUDA_TYPE_F32, TRUE, 1},
+      {2, 1, 10, 5, 1, 64, CUDA_WEIGHTS_Q8, CUDA_TYPE_F16, FALSE, 1},
+      {2, 2, 32, 0, 64, 128, CUDA_WEIGHTS_Q4, CUDA_TYPE_F16, FALSE, 1},
+      /* Rows of several warps: 2, 4 in several turns, and 8. */
+      {2, 2, 16, 6, 25, 1100, CUDA_WEIGHTS_F16, CUDA_TYPE_F16, FALSE, 20},
+      {2, 1, 10, 5, 33, 1100, CUDA_WEIGHTS_F32, CUDA_TYPE_F32, FALSE, 1},
+      {2, 1, 19, 4, 7, 2100, CUDA_WEIGHTS_F32, CUDA_TYPE_F32, TRUE, 20},
+      {1, 1, 12, 4, 11, 4096, CUDA_WEIGHTS_Q4, CUDA_TYPE_F16, FALSE, 20},
   };
   for (size_t i = 0; i < G_N_ELEMENTS (cases); i++)
     check_project (f, &cases[i]);
