@@ -33,7 +33,7 @@ struct _AllavaComposer {
   GSignalGroup *conversation_signals;
   GListStore *images;
   guint n_adding;       /* images on their way */
-  gboolean send_is_due; /* as soon as they are there */
+  gboolean send_is_due; /* as soon as they are there, if nothing else is written or shown by then */
   GtkWidget *adding;    /* the thumbnail that says so, or NULL */
   GCancellable *cancellable;
 
@@ -102,6 +102,7 @@ text_changed_cb (AllavaComposer *self)
 {
   GtkTextBuffer *buffer = gtk_text_view_get_buffer (self->entry);
   gtk_widget_set_visible (self->placeholder, gtk_text_buffer_get_char_count (buffer) == 0);
+  self->send_is_due = FALSE;
   update (self);
 }
 
@@ -127,6 +128,7 @@ allava_composer_get_entry (AllavaComposer *self)
 static void
 leave_edit (AllavaComposer *self)
 {
+  self->send_is_due = FALSE;
   g_clear_object (&self->editing);
   gtk_widget_set_visible (self->edit_bar, FALSE);
   g_list_store_remove_all (self->images);
@@ -212,6 +214,7 @@ allava_composer_edit (AllavaComposer *self, AllavaMessage *question, gboolean wi
   g_return_if_fail (ALLAVA_IS_MESSAGE (question));
 
   allava_composer_cancel_edit (self);
+  self->send_is_due = FALSE;
   self->draft = dup_text (self);
   for (guint i = 0; i < g_list_model_get_n_items (G_LIST_MODEL (self->images)); i++) {
     g_autoptr (AllavaImage) image = g_list_model_get_item (G_LIST_MODEL (self->images), i);
@@ -286,8 +289,10 @@ set_adding (AllavaComposer *self, int change)
     self->adding = NULL;
   }
   update (self);
-  if (self->n_adding == 0 && self->send_is_due)
-    send (self);
+  if (self->n_adding > 0 || !self->send_is_due)
+    return;
+  self->send_is_due = FALSE;
+  send (self);
 }
 
 static void
@@ -429,6 +434,7 @@ allava_composer_set_conversation (AllavaComposer *self, AllavaConversation *conv
 
   if (!g_set_object (&self->conversation, conversation))
     return;
+  self->send_is_due = FALSE;
   allava_composer_cancel_edit (self);
   allava_composer_show_error (self, NULL);
   g_signal_group_set_target (self->conversation_signals, conversation);

@@ -4,9 +4,10 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import desktop
-from desktop import App, Atspi, drag, expect, has_state, make_image, press, wait, xdotool
+from desktop import App, Atspi, drag, expect, has_state, make_image, press, wait, write, xdotool
 
 
 def by_argument_and_by_a_second_start():
@@ -147,6 +148,65 @@ def a_lost_image_is_told():
         app.find(desktop.BUTTON, r"^Image lost\.png, which cannot be read$")
 
 
+@contextmanager
+def image_being_read():
+    """Yields what lets it be read to its end."""
+    path = os.path.join(os.environ["HOME"], "slow.png")
+    os.mkfifo(path)
+    with open(make_image("quick.png"), "rb") as file:
+        content = file.read()
+    writer = os.open(path, os.O_RDWR)
+
+    def finish():
+        os.write(writer, content)
+        os.close(writer)
+
+    try:
+        yield path, finish
+    finally:
+        os.unlink(path)
+
+
+def a_question_waits_for_its_image():
+    with image_being_read() as (path, finish), App(path) as app:
+        app.find(desktop.BUTTON, "^Image being read")
+        write("What is it?")
+        wait(lambda: app.entry_text() == "What is it?", "the question in the entry")
+        press("Return")
+        finish()
+        app.answer("I see 1 images. You asked: What is it?")
+
+
+def a_question_that_waits_is_sent_nowhere_else():
+    with image_being_read() as (path, finish), App() as app:
+        app.ask("Before")
+        app.answer("You asked: Before")
+        subprocess.run([sys.argv[1], path], check=True)
+        app.find(desktop.BUTTON, "^Image being read")
+        app.focus()
+        write("What is it?")
+        wait(lambda: app.entry_text() == "What is it?", "the question in the entry")
+        press("Return", "ctrl+n")
+        wait(lambda: not app.messages(), "a new conversation")
+        finish()
+        app.find(desktop.BUTTON, r"^Image slow\.png")
+        expect(not app.messages(), f"it was sent: {app.messages()}")
+        expect(app.entry_text() == "What is it?", f"the entry holds {app.entry_text()!r}")
+
+
+def a_question_that_is_written_on_is_not_sent():
+    with image_being_read() as (path, finish), App(path) as app:
+        app.find(desktop.BUTTON, "^Image being read")
+        write("What")
+        wait(lambda: app.entry_text() == "What", "the question in the entry")
+        press("Return")
+        write(" is")
+        wait(lambda: app.entry_text() == "What is", "more of it")
+        finish()
+        app.find(desktop.BUTTON, r"^Image slow\.png")
+        expect(not app.messages(), f"it was sent: {app.messages()}")
+
+
 def same_question_new_image():
     one = make_image("one.png")
     two = make_image("two.png")
@@ -183,5 +243,8 @@ if __name__ == "__main__":
             look_at_an_image_large,
             a_lost_image_is_told,
             same_question_new_image,
+            a_question_waits_for_its_image,
+            a_question_that_waits_is_sent_nowhere_else,
+            a_question_that_is_written_on_is_not_sent,
         ]
     )
