@@ -24,6 +24,7 @@ struct _AllavaSidebar {
   gint64 selected_id;
   gboolean failed;
   gboolean other_query; /* than what the list was last read for */
+  gboolean open_is_due; /* the first result, as soon as the list is read */
 };
 
 enum { OPENED, N_SIGNALS };
@@ -86,22 +87,12 @@ allava_sidebar_show_error (AllavaSidebar *self, const char *message)
   update_page (self);
 }
 
-/* Other results are looked at from their beginning. */
-static void
-loading_changed_cb (AllavaSidebar *self)
-{
-  update_page (self);
-  if (!self->other_query || allava_conversation_list_get_loading (self->conversations))
-    return;
-  self->other_query = FALSE;
-  gtk_widget_activate_action (GTK_WIDGET (self->list), "list.scroll-to-item", "u", 0);
-}
-
 /* ---- Opening --------------------------------------------------------------------------------- */
 
 static void
 open_item (AllavaSidebar *self, AllavaConversationItem *item)
 {
+  self->open_is_due = FALSE;
   if (item)
     g_signal_emit (self, signals[OPENED], 0, allava_conversation_item_get_id (item));
 }
@@ -214,18 +205,43 @@ search_changed_cb (AllavaSidebar *self)
   if (g_strcmp0 (query, allava_conversation_list_get_query (self->conversations)) == 0)
     return;
   self->other_query = TRUE;
+  self->open_is_due = FALSE;
   allava_conversation_list_set_query (self->conversations, query);
 }
 
-/* Enter opens the best result. */
+static void
+open_first (AllavaSidebar *self)
+{
+  g_autoptr (AllavaConversationItem) first =
+      g_list_model_get_item (G_LIST_MODEL (self->conversations), 0);
+  open_item (self, self->failed ? NULL : first);
+}
+
+/* Enter opens the best result; until the list is read, it shows what was asked for before. */
 static void
 search_activated_cb (AllavaSidebar *self)
 {
   search_changed_cb (self);
-  g_autoptr (AllavaConversationItem) first =
-      g_list_model_get_item (G_LIST_MODEL (self->conversations), 0);
-  if (is_searching (self))
-    open_item (self, first);
+  if (!is_searching (self))
+    return;
+  if (allava_conversation_list_get_loading (self->conversations))
+    self->open_is_due = TRUE;
+  else
+    open_first (self);
+}
+
+/* Other results are looked at from their beginning. */
+static void
+loading_changed_cb (AllavaSidebar *self)
+{
+  update_page (self);
+  if (allava_conversation_list_get_loading (self->conversations))
+    return;
+  if (self->other_query)
+    gtk_widget_activate_action (GTK_WIDGET (self->list), "list.scroll-to-item", "u", 0);
+  self->other_query = FALSE;
+  if (self->open_is_due)
+    open_first (self);
 }
 
 void

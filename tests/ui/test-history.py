@@ -35,6 +35,15 @@ def search_with_highlighted_hits():
         app.find("list item", "^About a tulip")
 
 
+def enter_opens_what_is_searched_for():
+    with App() as app:
+        talk(app, "About a zebra", "About a tulip")
+        press("ctrl+f")
+        app.wait_focus(("text", "entry"), "Search")
+        press("z", "e", "b", "Return")  # before the list is read again
+        app.find("list item", "^You: About a zebra")
+
+
 def rename():
     with App() as app:
         talk(app, "Old name")
@@ -163,6 +172,7 @@ if __name__ == "__main__":
     desktop.main(
         [
             search_with_highlighted_hits,
+            enter_opens_what_is_searched_for,
             rename,
             delete_and_undo,
             export_everything,
