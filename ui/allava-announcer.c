@@ -64,3 +64,10 @@ allava_announcer_say (GtkWidget *entry, const char *message, const char *status)
   else
     tell_orca (entry, message, status);
 }
+
+void
+allava_announcer_forget (GtkWidget *entry)
+{
+  g_return_if_fail (GTK_IS_WIDGET (entry));
+  gtk_accessible_reset_property (GTK_ACCESSIBLE (entry), GTK_ACCESSIBLE_PROPERTY_DESCRIPTION);
+}

@@ -10,4 +10,7 @@ G_BEGIN_DECLS
  * (short; NULL: nothing) becomes the accessible description of ENTRY. */
 void allava_announcer_say (GtkWidget *entry, const char *message, const char *status);
 
+/* STATUS is no longer the description of ENTRY. */
+void allava_announcer_forget (GtkWidget *entry);
+
 G_END_DECLS

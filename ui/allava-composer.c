@@ -103,6 +103,7 @@ text_changed_cb (AllavaComposer *self)
   GtkTextBuffer *buffer = gtk_text_view_get_buffer (self->entry);
   gtk_widget_set_visible (self->placeholder, gtk_text_buffer_get_char_count (buffer) == 0);
   self->send_is_due = FALSE;
+  allava_announcer_forget (GTK_WIDGET (self->entry));
   update (self);
 }
 
@@ -437,6 +438,7 @@ allava_composer_set_conversation (AllavaComposer *self, AllavaConversation *conv
   self->send_is_due = FALSE;
   allava_composer_cancel_edit (self);
   allava_composer_show_error (self, NULL);
+  allava_announcer_forget (GTK_WIDGET (self->entry));
   g_signal_group_set_target (self->conversation_signals, conversation);
   busy_changed_cb (self);
 }

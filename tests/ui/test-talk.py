@@ -68,6 +68,20 @@ def nothing_is_announced_per_token():
         )
 
 
+def what_was_announced_is_forgotten():
+    with App() as app:
+        app.ask("Hello there")
+        entry = app.entry()
+        wait(lambda: entry.get_description().startswith("Answer ready, "), "the end to be announced")
+        desktop.write("x")
+        wait(lambda: "Answer" not in entry.get_description(), "it to be forgotten")
+        press("BackSpace")
+        app.ask("And again")
+        wait(lambda: entry.get_description().startswith("Answer ready, "), "the end to be announced")
+        press("ctrl+n")
+        wait(lambda: "Answer" not in entry.get_description(), "it to be forgotten")
+
+
 def edit_as_a_branch():
     with App() as app:
         app.ask("First version")
@@ -301,6 +315,7 @@ if __name__ == "__main__":
             shift_enter_breaks_the_line,
             stop_with_escape_then_continue_and_regenerate,
             nothing_is_announced_per_token,
+            what_was_announced_is_forgotten,
             edit_as_a_branch,
             through_the_versions_by_keyboard,
             delete_a_message_and_undo,
