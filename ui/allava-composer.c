@@ -387,6 +387,17 @@ describe_room (int left, int image_positions)
   return g_strdup_printf (_ ("%s, or %s"), text, images);
 }
 
+/* GTK 4.8 takes the entry's description from this label's description, not from its text. */
+static void
+describe_entry (AllavaComposer *self, const char *room)
+{
+  GtkAccessible *label = GTK_ACCESSIBLE (self->context_label);
+  if (room)
+    gtk_accessible_update_property (label, GTK_ACCESSIBLE_PROPERTY_DESCRIPTION, room, -1);
+  else
+    gtk_accessible_reset_property (label, GTK_ACCESSIBLE_PROPERTY_DESCRIPTION);
+}
+
 static void
 context_changed_cb (AllavaComposer *self)
 {
@@ -395,9 +406,11 @@ context_changed_cb (AllavaComposer *self)
   int left = self->conversation ? allava_conversation_get_positions_left (self->conversation) : -1;
   gboolean known = length > 0 && left >= 0;
   gtk_widget_set_visible (self->context_box, known);
+  g_autofree char *text =
+      known ? describe_room (left, allava_generator_get_image_positions (generator)) : NULL;
+  describe_entry (self, text);
   if (!known)
     return;
-  g_autofree char *text = describe_room (left, allava_generator_get_image_positions (generator));
   gtk_label_set_text (self->context_label, text);
   gtk_level_bar_set_value (self->context_bar, CLAMP (1.0 - (double)left / length, 0, 1));
   gtk_widget_set_tooltip_text (self->context_box, text);

@@ -16,6 +16,13 @@ def ask_and_answer():
         # The title is the question, and the side bar has it.
         app.find("list item", "^Hello there, Today$")
         app.find("label", "^Room for about 1050 more words, or 2 images$")
+        entry = app.entry()
+        wait(
+            lambda: entry.get_description().endswith("Room for about 1050 more words, or 2 images"),
+            "the room to be told with the entry",
+        )
+        press("ctrl+n")
+        wait(lambda: entry.get_description().endswith(", or 3 images"), "the room of a new one")
 
 
 def shift_enter_breaks_the_line():
