@@ -1,5 +1,6 @@
 #include "allava-sidebar.h"
 
+#include "allava-announcer.h"
 #include "allava-conversation-row.h"
 #include "allava-pages.h"
 
@@ -206,6 +207,7 @@ search_changed_cb (AllavaSidebar *self)
     return;
   self->other_query = TRUE;
   self->open_is_due = FALSE;
+  allava_announcer_forget (GTK_WIDGET (self->search_entry));
   allava_conversation_list_set_query (self->conversations, query);
 }
 
@@ -230,6 +232,16 @@ search_activated_cb (AllavaSidebar *self)
     open_first (self);
 }
 
+static void
+announce_results (AllavaSidebar *self)
+{
+  guint n = g_list_model_get_n_items (G_LIST_MODEL (self->conversations));
+  g_autofree char *text =
+      n > 0 ? g_strdup_printf (ngettext ("%u conversation found", "%u conversations found", n), n)
+            : g_strdup (_ ("No Results"));
+  allava_announcer_say (GTK_WIDGET (self->search_entry), text, text);
+}
+
 /* Other results are looked at from their beginning. */
 static void
 loading_changed_cb (AllavaSidebar *self)
@@ -239,6 +251,8 @@ loading_changed_cb (AllavaSidebar *self)
     return;
   if (self->other_query)
     gtk_widget_activate_action (GTK_WIDGET (self->list), "list.scroll-to-item", "u", 0);
+  if (self->other_query && is_searching (self) && !self->failed)
+    announce_results (self);
   self->other_query = FALSE;
   if (self->open_is_due)
     open_first (self);

@@ -249,6 +249,20 @@ def orca_presents_why_a_model_does_not_load():
         app.wait_focus("text", "^Your question$")
 
 
+def orca_presents_what_is_found():
+    with orca() as said, App() as app:
+        for question in ("About a zebra", "About a tulip"):
+            press("ctrl+n")
+            app.ask(question)
+            app.answer("You asked: " + question)
+        press("ctrl+f")
+        app.wait_focus("entry", "^Search all conversations$")
+        write("about")
+        wait_heard(said, "2 conversations found")
+        write("zzz")
+        wait_heard(said, "No Results")
+
+
 def orca_presents_whole_sentences_where_it_is_set_to():
     desktop.configure("announce='sentences'")
     with orca() as said, App() as app:
@@ -325,6 +339,7 @@ if __name__ == "__main__":
             a_reader_may_ask_for_a_window_that_has_gone,
             orca_presents_answers,
             orca_presents_why_a_model_does_not_load,
+            orca_presents_what_is_found,
             orca_presents_whole_sentences_where_it_is_set_to,
             right_to_left,
             no_internet_sockets,
