@@ -48,6 +48,7 @@ static guint signals[N_SIGNALS];
 
 G_DEFINE_FINAL_TYPE (AllavaComposer, allava_composer, GTK_TYPE_WIDGET)
 
+/* Shown in everyone's language, but sent in English, which ALLaVA and the bundled model know. */
 static const char *const ready_made_questions[] = {
     N_ ("Describe this image."),
     N_ ("Describe this image in detail for someone who cannot see it."),
@@ -154,7 +155,7 @@ send (AllavaComposer *self)
   GListModel *images = G_LIST_MODEL (self->images);
   if (!*text && g_list_model_get_n_items (images) == 0)
     return;
-  const char *question = *text ? text : _ (ready_made_questions[0]);
+  const char *question = *text ? text : ready_made_questions[0];
   AllavaMessage *answer =
       self->editing ? allava_conversation_edit (self->conversation, self->editing, question, images)
                     : allava_conversation_ask (self->conversation, question, images);
@@ -528,7 +529,7 @@ add_suggestions (AllavaComposer *self)
     GtkWidget *button = gtk_button_new_with_label (_ (question_labels[i]));
     gtk_widget_add_css_class (button, "suggestion");
     gtk_widget_set_tooltip_text (button, _ (ready_made_questions[i]));
-    g_object_set_data (G_OBJECT (button), "question", (gpointer)_ (ready_made_questions[i]));
+    g_object_set_data (G_OBJECT (button), "question", (gpointer)ready_made_questions[i]);
     g_signal_connect_object (button, "clicked", G_CALLBACK (suggestion_clicked_cb), self, 0);
     allava_wrap_box_append (self->suggestions, button);
   }

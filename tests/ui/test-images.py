@@ -25,6 +25,18 @@ def by_argument_and_by_a_second_start():
         app.find(desktop.BUTTON, r"^Image blue\.png")
 
 
+def ready_made_questions_are_asked_in_english():
+    red, blue = make_image("red.png"), make_image("blue.png", color=0x0000FFFF)
+    with App(red, env={"LANGUAGE": "de"}) as app:
+        app.click("^Text lesen$")
+        app.answer("I see 1 images. You asked: Read the text in this image")
+        subprocess.run([sys.argv[1], blue], check=True)
+        app.find(desktop.BUTTON, r"^Bild blue\.png")
+        app.focus()
+        press("Return")
+        app.answer("I see 1 images. You asked: Describe this image")
+
+
 def into_a_service_that_the_bus_has_started():
     """It shows nothing until it is told what to open."""
     red = make_image("red.png", 120, 80)
@@ -234,6 +246,7 @@ if __name__ == "__main__":
     desktop.main(
         [
             by_argument_and_by_a_second_start,
+            ready_made_questions_are_asked_in_english,
             into_a_service_that_the_bus_has_started,
             not_an_image_is_told,
             drag_files_from_another_window,
