@@ -138,7 +138,7 @@ everything_deleted_cb (GObject *source, GAsyncResult *result, gpointer user_data
   if (allava_history_finish (ALLAVA_HISTORY (source), result, &error))
     allava_window_toast (window, _ ("Everything was deleted"));
   else
-    allava_window_toast (window, error->message);
+    allava_window_show_error (window, error);
 }
 
 static void
@@ -177,10 +177,12 @@ exported_cb (GObject *source, GAsyncResult *result, gpointer user_data)
   g_autoptr (AllavaWindow) window = user_data;
   g_autoptr (GError) error = NULL;
   int n = allava_export_finish (ALLAVA_HISTORY (source), result, &error);
+  if (n < 0) {
+    allava_window_show_error (window, error);
+    return;
+  }
   g_autofree char *text =
-      n >= 0 ? g_strdup_printf (
-                   ngettext ("%d conversation exported", "%d conversations exported", n), n)
-             : g_strdup (error->message);
+      g_strdup_printf (ngettext ("%d conversation exported", "%d conversations exported", n), n);
   allava_window_toast (window, text);
 }
 

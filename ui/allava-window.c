@@ -31,6 +31,7 @@ struct _AllavaWindow {
   AllavaLibrary *library;
   AllavaConversation *conversation;
   GSignalGroup *conversation_signals;
+  gboolean history_failed; /* to open */
 };
 
 G_DEFINE_FINAL_TYPE (AllavaWindow, allava_window, ADW_TYPE_APPLICATION_WINDOW)
@@ -129,16 +130,30 @@ allava_window_withdraw_undo (AllavaWindow *self, GObject *object)
 }
 
 void
-allava_window_show_history_error (AllavaWindow *self, const GError *error)
+allava_window_show_error (AllavaWindow *self, const GError *error)
 {
   g_return_if_fail (ALLAVA_IS_WINDOW (self));
-  allava_sidebar_show_error (self->sidebar, error ? error->message : NULL);
+  adw_leaflet_set_visible_child (self->leaflet, self->content);
+  allava_composer_show_error (get_composer (self), error->message);
 }
 
 static void
 history_failed_cb (AllavaWindow *self, const GError *error)
 {
   allava_composer_show_error (get_composer (self), error->message);
+}
+
+/* At the composer too: the side bar says nothing, and is out of sight in a narrow window. */
+void
+allava_window_show_history_error (AllavaWindow *self, const GError *error)
+{
+  g_return_if_fail (ALLAVA_IS_WINDOW (self));
+  allava_sidebar_show_error (self->sidebar, error ? error->message : NULL);
+  if (error)
+    allava_composer_show_error (get_composer (self), error->message);
+  else if (self->history_failed)
+    allava_composer_show_error (get_composer (self), NULL);
+  self->history_failed = error != NULL;
 }
 
 /* ---- Conversations --------------------------------------------------------------------------- */

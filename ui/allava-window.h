@@ -20,7 +20,10 @@ void allava_window_show_conversation (AllavaWindow *self, AllavaConversation *co
 void allava_window_show_new_conversation (AllavaWindow *self);
 void allava_window_view_image (AllavaWindow *self, AllavaImage *image);
 
-/* In the place of the conversations; NULL: there is none. */
+/* What failed, in whole: at the composer. */
+void allava_window_show_error (AllavaWindow *self, const GError *error);
+
+/* In the place of the conversations, and at the composer; NULL: there is none. */
 void allava_window_show_history_error (AllavaWindow *self, const GError *error);
 
 /* A passing word at the window's foot; TITLE is plain text. */

@@ -91,6 +91,19 @@ def export_everything():
             expect("You asked: Keep this" in file.read(), "the export lacks the answer")
 
 
+def an_export_that_fails_is_told_in_whole():
+    with App() as app:
+        talk(app, "Keep this")
+        app.resize(360, 600)
+        press("F9")
+        app.wait_focus("list item", "^Keep this")
+        press("F10")
+        app.wait_focus("menu item", "^Export All")
+        press("Return")
+        app.choose_folder("/proc")  # where nobody can write
+        app.find("alert", "^The export to /proc failed: ")
+
+
 def open_the_data_folder():
     """With the program that the system has for folders."""
     opened, opener = (os.path.join(os.environ["HOME"], name) for name in ("opened", "opener"))
@@ -176,6 +189,7 @@ if __name__ == "__main__":
             rename,
             delete_and_undo,
             export_everything,
+            an_export_that_fails_is_told_in_whole,
             open_the_data_folder,
             delete_everything,
             a_kill_loses_little,

@@ -103,6 +103,7 @@ def a_history_that_is_locked_at_the_start():
     other.execute("BEGIN EXCLUSIVE")
     with App() as app:
         app.find("label", "^The history in .* is in use by another program; close it and try again")
+        app.find("alert", "^The history in .* is in use by another program; close it and try again")
         app.ask("Not saved yet")
         app.answer("You asked: Not saved yet")
         other.close()
@@ -129,8 +130,10 @@ def a_damaged_history():
         file.write("This is a letter, not a database. " * 100)
     with App() as app:
         app.find("label", "^The history in .* is damaged or is no history; move the file away")
+        app.find("alert", "^The history in .* is damaged or is no history; move the file away")
         os.rename(path, path + ".old")
         app.click("^Try Again$")
+        app.gone("alert", "^The history in")
         app.ask("In a new one")
         app.find("list item", "^In a new one, Today$")
 
