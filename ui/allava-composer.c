@@ -249,11 +249,22 @@ allava_composer_cancel_edit (AllavaComposer *self)
 /* ---- Images ---------------------------------------------------------------------------------- */
 
 static void
+announce_image (AllavaComposer *self, const char *format, AllavaImage *image)
+{
+  g_autofree char *text = g_strdup_printf (format, allava_image_get_name (image));
+  allava_announcer_say (GTK_WIDGET (self->entry), text, text);
+}
+
+static void
 thumbnail_removed_cb (AllavaThumbnail *thumbnail, AllavaComposer *self)
 {
   guint position;
-  if (g_list_store_find (self->images, allava_thumbnail_get_image (thumbnail), &position))
-    g_list_store_remove (self->images, position);
+  g_autoptr (AllavaImage) image = g_object_ref (allava_thumbnail_get_image (thumbnail));
+  if (!g_list_store_find (self->images, image, &position))
+    return;
+  g_list_store_remove (self->images, position);
+  /* Translators: %s is a file's name */
+  announce_image (self, _ ("Image %s removed"), image);
 }
 
 static void
@@ -308,6 +319,8 @@ added_cb (GObject *source, GAsyncResult *result, gpointer user_data)
     return;
   if (image) {
     g_list_store_append (self->images, image);
+    /* Translators: %s is a file's name */
+    announce_image (self, _ ("Image %s attached"), image);
   } else {
     allava_composer_show_error (self, error->message);
     self->send_is_due = FALSE;

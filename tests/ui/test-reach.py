@@ -249,6 +249,14 @@ def orca_presents_why_a_model_does_not_load():
         app.wait_focus("text", "^Your question$")
 
 
+def orca_presents_what_is_attached():
+    path = make_image("cat.png")
+    with orca() as said, App(path) as app:
+        wait_heard(said, "Image cat.png attached")
+        app.click(r"^Remove cat\.png$")
+        wait_heard(said, "Image cat.png removed")
+
+
 def orca_presents_what_is_found():
     with orca() as said, App() as app:
         for question in ("About a zebra", "About a tulip"):
@@ -339,6 +347,7 @@ if __name__ == "__main__":
             a_reader_may_ask_for_a_window_that_has_gone,
             orca_presents_answers,
             orca_presents_why_a_model_does_not_load,
+            orca_presents_what_is_attached,
             orca_presents_what_is_found,
             orca_presents_whole_sentences_where_it_is_set_to,
             right_to_left,
