@@ -334,6 +334,12 @@ allava_composer_add_file (AllavaComposer *self, GFile *file)
   g_return_if_fail (ALLAVA_IS_COMPOSER (self));
   g_return_if_fail (G_IS_FILE (file));
 
+  /* Anything else would be fetched through a network. */
+  if (!g_file_peek_path (file)) {
+    allava_composer_show_error (
+        self, _ ("That is not a file on this computer. Save the image first, then open it."));
+    return;
+  }
   allava_composer_show_error (self, NULL);
   set_adding (self, 1);
   allava_image_store_add_file_async (allava_library_get_images (self->library), file,

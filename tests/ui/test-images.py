@@ -61,6 +61,11 @@ def not_an_image_is_told():
         wait(lambda: app.entry_text() == "x", "the entry to work on")
 
 
+def what_is_not_on_this_computer_is_not_fetched():
+    with App("https://localhost/cat.png") as app:
+        app.find("alert", "^That is not a file on this computer")
+
+
 def drag_files_from_another_window():
     one = make_image("one.png")
     two = make_image("two.png", 64, 64)
@@ -249,6 +254,7 @@ if __name__ == "__main__":
             ready_made_questions_are_asked_in_english,
             into_a_service_that_the_bus_has_started,
             not_an_image_is_told,
+            what_is_not_on_this_computer_is_not_fetched,
             drag_files_from_another_window,
             drag_image_data_from_another_window,
             paste_an_image,
