@@ -233,6 +233,16 @@ allava_library_dup_conversation (AllavaLibrary *self, gint64 id)
   return conversation;
 }
 
+void
+allava_library_stop (AllavaLibrary *self, gint64 id)
+{
+  g_return_if_fail (ALLAVA_IS_LIBRARY (self));
+  g_autoptr (GPtrArray) open = dup_open (self);
+  for (guint i = 0; i < open->len; i++)
+    if (id == 0 || allava_conversation_get_id (open->pdata[i]) == id)
+      allava_conversation_stop (open->pdata[i]);
+}
+
 /* ---- Closing --------------------------------------------------------------------------------- */
 
 static void

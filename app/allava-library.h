@@ -39,6 +39,9 @@ gboolean allava_library_open_finish (AllavaLibrary *self, GAsyncResult *result, 
 AllavaConversation *allava_library_new_conversation (AllavaLibrary *self);
 AllavaConversation *allava_library_dup_conversation (AllavaLibrary *self, gint64 id);
 
+/* Stops the answer of one conversation, shown or not; ID 0: of all. */
+void allava_library_stop (AllavaLibrary *self, gint64 id);
+
 /* Stops answers, saves them as stopped, ends both threads. Idle work until then goes on. */
 void
 allava_library_close_async (AllavaLibrary *self, GAsyncReadyCallback callback, gpointer user_data);

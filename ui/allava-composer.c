@@ -358,6 +358,13 @@ allava_composer_add_bytes (AllavaComposer *self, GBytes *bytes, const char *name
                                       self->cancellable, added_cb, g_object_ref (self));
 }
 
+void
+allava_composer_remove_images (AllavaComposer *self)
+{
+  g_return_if_fail (ALLAVA_IS_COMPOSER (self));
+  g_list_store_remove_all (self->images);
+}
+
 /* ---- What the model is doing ----------------------------------------------------------------- */
 
 static void

@@ -20,6 +20,8 @@ void allava_composer_set_conversation (AllavaComposer *self, AllavaConversation 
 void allava_composer_add_file (AllavaComposer *self, GFile *file);
 void allava_composer_add_bytes (AllavaComposer *self, GBytes *bytes, const char *name);
 
+void allava_composer_remove_images (AllavaComposer *self);
+
 /* Puts QUESTION into the entry: what is sent then replaces it as a new branch. The draft that was
  * there comes back afterwards. WITH_IMAGES FALSE leaves its images out, for others. */
 void allava_composer_edit (AllavaComposer *self, AllavaMessage *question, gboolean with_images);

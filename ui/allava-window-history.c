@@ -115,10 +115,9 @@ delete_action (GtkWidget *widget, const char *name, GVariant *parameter)
   gint64 id = get_id (window, parameter);
   if (id == 0)
     return;
-  if (is_shown (window, id)) {
-    allava_conversation_stop (allava_window_get_conversation (window));
+  allava_library_stop (allava_window_get_library (window), id);
+  if (is_shown (window, id))
     allava_window_show_new_conversation (window);
-  }
   AllavaHistory *history = get_history (window);
   allava_history_delete_async (history, id, NULL, NULL);
 
@@ -146,8 +145,9 @@ delete_everything_cb (AdwMessageDialog *dialog, const char *response, AllavaWind
 {
   if (g_strcmp0 (response, "delete") != 0)
     return;
-  allava_conversation_stop (allava_window_get_conversation (window));
+  allava_library_stop (allava_window_get_library (window), 0);
   allava_window_show_new_conversation (window);
+  allava_window_remove_images (window);
   allava_history_delete_all_async (get_history (window), everything_deleted_cb,
                                    g_object_ref (window));
 }

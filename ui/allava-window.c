@@ -219,6 +219,13 @@ allava_window_add_files (AllavaWindow *self, GFile **files, int n_files)
   allava_chat_view_focus_entry (self->chat);
 }
 
+void
+allava_window_remove_images (AllavaWindow *self)
+{
+  g_return_if_fail (ALLAVA_IS_WINDOW (self));
+  allava_composer_remove_images (get_composer (self));
+}
+
 /* ---- Actions --------------------------------------------------------------------------------- */
 
 static void

@@ -16,6 +16,9 @@ AllavaConversation *allava_window_get_conversation (AllavaWindow *self);
 /* Puts FILES into the composer. */
 void allava_window_add_files (AllavaWindow *self, GFile **files, int n_files);
 
+/* Takes all images out of the composer. */
+void allava_window_remove_images (AllavaWindow *self);
+
 void allava_window_show_conversation (AllavaWindow *self, AllavaConversation *conversation);
 void allava_window_show_new_conversation (AllavaWindow *self);
 void allava_window_view_image (AllavaWindow *self, AllavaImage *image);

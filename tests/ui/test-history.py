@@ -3,9 +3,11 @@
 import os
 import re
 import signal
+import subprocess
+import sys
 
 import desktop
-from desktop import App, expect, press, wait, write
+from desktop import App, expect, make_image, press, wait, write
 
 
 def talk(app, *questions):
@@ -128,20 +130,56 @@ def open_the_data_folder():
         expect(os.path.join(os.environ["XDG_DATA_HOME"], "allava") in file.read(), "another folder was opened")
 
 
+def say_delete_everything(app):
+    press("F10")
+    app.wait_focus("menu item", "^Export All")
+    press("Down", "Down")
+    app.wait_focus("menu item", "^Delete Everything")
+    press("Return")
+    app.wait_focus(desktop.BUTTON, "^Cancel")  # the harmless answer is the default
+    press("Tab")
+    app.wait_focus(desktop.BUTTON, "^Delete Everything")
+    press("Return")
+
+
 def delete_everything():
     with App() as app:
         talk(app, "A secret")
-        press("F10")
-        app.wait_focus("menu item", "^Export All")
-        press("Down", "Down")
-        app.wait_focus("menu item", "^Delete Everything")
-        press("Return")
-        app.wait_focus(desktop.BUTTON, "^Cancel")  # the harmless answer is the default
-        press("Tab")
-        app.wait_focus(desktop.BUTTON, "^Delete Everything")
-        press("Return")
+        say_delete_everything(app)
         app.gone("list item", "^A secret")
         wait(lambda: not list(files_with(b"secret")), "no file to hold the text")
+
+
+def answer_in_the_background(app):
+    app.ask("Talk slowly")
+    wait(lambda: app.look("label", "^word1 word2"), "the answer to begin")
+    press("ctrl+n")
+    app.wait_focus("text", "^Your question$")
+    wait(lambda: not app.messages(), "a new conversation")
+
+
+def deleting_stops_what_answers_in_the_background():
+    with App() as app:
+        answer_in_the_background(app)
+        press("F9")
+        app.wait_focus("list item", "^Talk slowly")
+        press("Delete")
+        app.gone("list item", "^Talk slowly")
+        app.ask("Is anyone there?")
+        app.answer("You asked: Is anyone there")
+
+
+def delete_everything_in_the_background_and_in_the_composer():
+    with App() as app:
+        answer_in_the_background(app)
+        subprocess.run([sys.argv[1], make_image("dog.png")], check=True)
+        app.find(desktop.BUTTON, r"^Image dog\.png")
+        app.focus()
+        say_delete_everything(app)
+        app.gone("list item", "^Talk slowly")
+        app.gone(desktop.BUTTON, r"^Image dog\.png")
+        app.ask("Is anyone there?")
+        app.answer("I see 0 images. You asked: Is anyone there")
 
 
 def a_kill_loses_little():
@@ -192,6 +230,8 @@ if __name__ == "__main__":
             an_export_that_fails_is_told_in_whole,
             open_the_data_folder,
             delete_everything,
+            deleting_stops_what_answers_in_the_background,
+            delete_everything_in_the_background_and_in_the_composer,
             a_kill_loses_little,
             closing_while_it_answers_saves_the_answer,
             the_window_comes_back_as_it_was,
