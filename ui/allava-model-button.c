@@ -58,12 +58,22 @@ update (AllavaModelButton *self)
 
 /* ---- The choice ------------------------------------------------------------------------------ */
 
+/* A radio button without others could be switched off. */
+static gboolean
+is_alone (GtkCheckButton *check)
+{
+  GtkWidget *widget = GTK_WIDGET (check);
+  return !gtk_widget_get_prev_sibling (widget) && !gtk_widget_get_next_sibling (widget);
+}
+
 static void
 toggled_cb (GtkCheckButton *check, AllavaModelButton *self)
 {
   const char *path = g_object_get_data (G_OBJECT (check), "path");
-  if (!gtk_check_button_get_active (check) ||
-      g_strcmp0 (path, allava_generator_get_model_path (get_generator (self))) == 0)
+  gboolean current = g_strcmp0 (path, allava_generator_get_model_path (get_generator (self))) == 0;
+  if (current && is_alone (check))
+    gtk_check_button_set_active (check, TRUE);
+  if (current || !gtk_check_button_get_active (check))
     return;
   gtk_popover_popdown (self->popover);
   allava_application_choose_model (self->application, path);
@@ -177,6 +187,13 @@ show_error (AllavaModelButton *self, const char *message)
   gtk_widget_set_visible (GTK_WIDGET (self->error), message != NULL);
 }
 
+/* It is told once. */
+static void
+closed_cb (AllavaModelButton *self)
+{
+  show_error (self, NULL);
+}
+
 static void
 add_folder (AllavaModelButton *self, const char *path)
 {
@@ -287,6 +304,7 @@ allava_model_button_class_init (AllavaModelButtonClass *klass)
   gtk_widget_class_bind_template_child (widget_class, AllavaModelButton, models);
   gtk_widget_class_bind_template_child (widget_class, AllavaModelButton, error);
   gtk_widget_class_bind_template_callback (widget_class, shown_cb);
+  gtk_widget_class_bind_template_callback (widget_class, closed_cb);
   gtk_widget_class_bind_template_callback (widget_class, key_pressed_cb);
   gtk_widget_class_bind_template_callback (widget_class, add_clicked_cb);
   gtk_widget_class_set_accessible_role (widget_class, GTK_ACCESSIBLE_ROLE_GROUP);

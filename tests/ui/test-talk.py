@@ -276,6 +276,30 @@ def another_model_keeps_the_conversation():
         expect(len(app.messages()) == 4, f"there are {app.messages()}")
 
 
+def the_only_model_stays_chosen():
+    with App() as app:
+        press("ctrl+d")
+        choice = app.wait_focus("radio button", r"^allava-nano \(")
+        press("space", "Tab")
+        app.wait_focus(None, "^(How to Install|Add a Folder)")
+        expect(desktop.has_state(choice, Atspi.StateType.CHECKED), "it is chosen no more")
+
+
+def a_folder_without_a_model_is_told_once():
+    folder = os.path.join(os.environ["HOME"], "empty")
+    os.makedirs(folder)
+    with App() as app:
+        press("ctrl+d")
+        app.click("^Add a Folder")
+        app.choose_folder(folder)
+        app.find("alert", "empty is not a model's folder")
+        press("Escape")
+        app.gone("alert", "empty is not a model's folder")
+        press("ctrl+d")
+        app.wait_focus("radio button", r"^allava-nano \(")
+        expect(not app.look("alert", "empty is not a model's folder"), "it is told again")
+
+
 def a_folder_with_a_model_is_added():
     folder = make_model(os.path.join(os.environ["HOME"], "elsewhere"))
     with App() as app:
@@ -335,6 +359,8 @@ if __name__ == "__main__":
             a_broken_model_is_told_and_nothing_typed_is_lost,
             the_bundled_model_is_introduced,
             another_model_keeps_the_conversation,
+            the_only_model_stays_chosen,
+            a_folder_without_a_model_is_told_once,
             a_folder_with_a_model_is_added,
             the_preferences_are_used,
             a_failed_answer_says_why_in_its_row,
