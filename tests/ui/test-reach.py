@@ -183,6 +183,25 @@ def a_reader_may_ask_for_a_window_that_has_gone():
         app.ask("Still there?")
 
 
+def the_shortcuts_are_listed():
+    listed = [
+        "Alt + ← / Alt + → Previous and next version",
+        "Ctrl + I Details of the answer",
+        "Delete Remove the attached image",
+        "F2 Rename the conversation",
+        "Delete Delete the conversation",
+        "0 Fit to the window",
+        "Ctrl + W Close the window",
+    ]
+    with App() as app:
+        press("ctrl+question")
+        app.find("label", "^Send the question$")
+        labels = (n for n in app.nodes(showing=False) if n.get_role_name() == "label")
+        text = " ".join(label.get_name() for label in labels)
+        for line in listed:
+            expect(f" {line} " in text, f"{line!r} is not listed")
+
+
 ORCA = """
 <node><interface name="org.gnome.Orca.Service">
   <method name="PresentMessage">
@@ -345,6 +364,7 @@ if __name__ == "__main__":
             everything_has_a_name,
             narrow,
             a_reader_may_ask_for_a_window_that_has_gone,
+            the_shortcuts_are_listed,
             orca_presents_answers,
             orca_presents_why_a_model_does_not_load,
             orca_presents_what_is_attached,
