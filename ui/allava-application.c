@@ -18,7 +18,9 @@ struct _AllavaApplication {
   GtkCssProvider *text_size;
   const char *bundled_model;
   GError *history_error; /* why there is no history, or NULL */
-  gboolean closing;
+  gboolean closing;      /* the library: what is to be opened waits for its end */
+  gboolean closed;       /* the library; the next window gets another one */
+  GPtrArray *waiting;    /* GFile, for the window that waits; or NULL: none does */
 };
 
 G_DEFINE_FINAL_TYPE (AllavaApplication, allava_application, ADW_TYPE_APPLICATION)
@@ -47,18 +49,6 @@ get_window (AllavaApplication *self)
   return window ? ALLAVA_WINDOW (window) : NULL;
 }
 
-static AllavaWindow *
-present_window (AllavaApplication *self)
-{
-  AllavaWindow *window = get_window (self);
-  if (!window) {
-    window = allava_window_new (self, self->library);
-    allava_window_show_history_error (window, self->history_error);
-  }
-  gtk_window_present (GTK_WINDOW (window));
-  return window;
-}
-
 static void
 opened_cb (GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -74,6 +64,50 @@ static void
 open_history (AllavaApplication *self)
 {
   allava_library_open_async (self->library, opened_cb, g_object_ref (self));
+}
+
+static void
+open_library (AllavaApplication *self)
+{
+  g_autofree char *folder = allava_library_dup_default_folder ();
+  g_clear_object (&self->library);
+  self->library = allava_library_new (folder, self->settings, self->backend);
+  self->closed = FALSE;
+  g_clear_error (&self->history_error);
+  open_history (self);
+  const char *model = allava_settings_get_model (self->settings);
+  allava_generator_load (allava_library_get_generator (self->library),
+                         *model ? model : self->bundled_model);
+}
+
+static AllavaWindow *
+present_window (AllavaApplication *self)
+{
+  AllavaWindow *window = get_window (self);
+  if (!window) {
+    if (self->closed)
+      open_library (self);
+    window = allava_window_new (self, self->library);
+    allava_window_show_history_error (window, self->history_error);
+  }
+  gtk_window_present (GTK_WINDOW (window));
+  return window;
+}
+
+/* A window with FILES; while the library is being closed, as soon as that is done. */
+static void
+open_window (AllavaApplication *self, GFile **files, int n_files)
+{
+  if (self->closing) {
+    if (!self->waiting)
+      self->waiting = g_ptr_array_new_with_free_func (g_object_unref);
+    for (int i = 0; i < n_files; i++)
+      g_ptr_array_add (self->waiting, g_object_ref (files[i]));
+    return;
+  }
+  AllavaWindow *window = present_window (self);
+  if (n_files > 0)
+    allava_window_add_files (window, files, n_files);
 }
 
 /* ---- Actions --------------------------------------------------------------------------------- */
@@ -102,8 +136,10 @@ about_cb (GSimpleAction *action, GVariant *parameter, gpointer user_data)
 static void
 new_conversation_cb (GSimpleAction *action, GVariant *parameter, gpointer user_data)
 {
-  AllavaWindow *window = present_window (user_data);
-  gtk_widget_activate_action (GTK_WIDGET (window), "win.new-conversation", NULL);
+  open_window (user_data, NULL, 0);
+  AllavaWindow *window = get_window (user_data);
+  if (window)
+    gtk_widget_activate_action (GTK_WIDGET (window), "win.new-conversation", NULL);
 }
 
 static void
@@ -233,6 +269,11 @@ closed_cb (GObject *source, GAsyncResult *result, gpointer user_data)
   g_autoptr (GError) error = NULL;
   if (!allava_library_close_finish (self->library, result, &error))
     g_warning ("%s", error->message);
+  self->closing = FALSE;
+  self->closed = TRUE;
+  g_autoptr (GPtrArray) files = g_steal_pointer (&self->waiting);
+  if (files)
+    open_window (self, (GFile **)files->pdata, (int)files->len);
   g_application_release (G_APPLICATION (self));
 }
 
@@ -240,7 +281,7 @@ static void
 allava_application_window_removed (GtkApplication *application, GtkWindow *window)
 {
   AllavaApplication *self = ALLAVA_APPLICATION (application);
-  if (ALLAVA_IS_WINDOW (window) && !self->closing) {
+  if (ALLAVA_IS_WINDOW (window)) {
     self->closing = TRUE;
     g_application_hold (G_APPLICATION (self));
     allava_library_close_async (self->library, closed_cb, g_object_ref (self));
@@ -260,12 +301,7 @@ allava_application_startup (GApplication *application)
   bind_settings (self);
   add_actions (self);
   watch_text_size (self);
-  g_autofree char *folder = allava_library_dup_default_folder ();
-  self->library = allava_library_new (folder, self->settings, self->backend);
-  open_history (self);
-  const char *model = allava_settings_get_model (self->settings);
-  allava_generator_load (allava_library_get_generator (self->library),
-                         *model ? model : self->bundled_model);
+  open_library (self);
   g_unix_signal_add (SIGTERM, terminated_cb, self);
   g_unix_signal_add (SIGINT, terminated_cb, self);
   g_unix_signal_add (SIGHUP, terminated_cb, self);
@@ -274,13 +310,13 @@ allava_application_startup (GApplication *application)
 static void
 allava_application_activate (GApplication *application)
 {
-  present_window (ALLAVA_APPLICATION (application));
+  open_window (ALLAVA_APPLICATION (application), NULL, 0);
 }
 
 static void
 allava_application_open (GApplication *application, GFile **files, int n_files, const char *hint)
 {
-  allava_window_add_files (present_window (ALLAVA_APPLICATION (application)), files, n_files);
+  open_window (ALLAVA_APPLICATION (application), files, n_files);
 }
 
 static int
@@ -310,6 +346,7 @@ allava_application_finalize (GObject *object)
   g_clear_object (&self->gsettings);
   g_clear_object (&self->text_size);
   g_clear_error (&self->history_error);
+  g_clear_pointer (&self->waiting, g_ptr_array_unref);
   G_OBJECT_CLASS (allava_application_parent_class)->finalize (object);
 }
 

@@ -108,7 +108,7 @@ class App:
         try:
             self.root = wait(self._find_root, "the application on the accessibility bus")
             self.window = wait(lambda: self.look("frame"), "the window")
-            self.xid = wait(self._find_xid, "the X window")
+            self.xid = wait(self.find_xid, "the X window")
             self.focus()
         except Exception:
             self.kill()
@@ -126,7 +126,7 @@ class App:
                 return child
         return None
 
-    def _find_xid(self):
+    def find_xid(self):
         found = subprocess.run(
             ["xdotool", "search", "--onlyvisible", "--pid", str(self.process.pid)],
             capture_output=True,

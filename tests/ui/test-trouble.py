@@ -96,6 +96,29 @@ def a_locked_history():
         wait(lambda: [t for t in texts(data_folder()) if t in asked] == asked, "all to be saved")
 
 
+def opened_again_while_it_closes():
+    with App() as app:
+        app.ask("Before")
+        app.answer("You asked: Before")
+        other = database()
+        other.execute("BEGIN IMMEDIATE")
+        app.ask("Meanwhile")  # closing waits for it to be saved
+        press("ctrl+q")
+        wait(lambda: not app.find_xid(), "the window to go")
+        subprocess.run(["gapplication", "launch", "org.allava.Allava"], check=True)
+        other.execute("ROLLBACK")
+        app.xid = wait(app.find_xid, "another window")
+        app.focus()
+        app.find("list item", "^Before, Today")
+        write("After")
+        wait(lambda: app.entry_text() == "After", "the question in the entry")
+        press("Return")
+        app.answer("You asked: After")
+        app.find("list item", "^After, Today$")
+        asked = ["Before", "After"]
+        wait(lambda: [t for t in texts(data_folder()) if t in asked] == asked, "all to be saved")
+
+
 def a_history_that_is_locked_at_the_start():
     other = database()
     other.execute("PRAGMA journal_mode = WAL")
@@ -181,6 +204,7 @@ if __name__ == "__main__":
         [
             a_full_disk,
             a_locked_history,
+            opened_again_while_it_closes,
             a_history_that_is_locked_at_the_start,
             a_newer_history,
             a_damaged_history,
