@@ -5,6 +5,7 @@
 #include "allava-markdown.h"
 #include "allava-message-row.h"
 #include "allava-pages.h"
+#include "allava-row-menu.h"
 #include "allava-window.h"
 
 #include <glib/gi18n.h>
@@ -395,35 +396,10 @@ message_shortcut_cb (GtkWidget *widget, GVariant *action, gpointer user_data)
 }
 
 static void
-unparent_cb (gpointer popover)
-{
-  gtk_widget_unparent (popover);
-  g_object_unref (popover);
-}
-
-static void
-menu_closed_cb (GtkPopover *popover)
-{
-  /* Back to the list's item, which GTK forgets. The action that was chosen runs after this, and may
-   * take the row away. */
-  GtkWidget *item = gtk_widget_get_parent (gtk_widget_get_parent (GTK_WIDGET (popover)));
-  if (item)
-    gtk_widget_grab_focus (item);
-  g_idle_add_once (unparent_cb, g_object_ref (popover));
-}
-
-static void
 popup_menu (AllavaMessageRow *row, const GdkRectangle *at)
 {
   g_autoptr (GMenuModel) menu = allava_message_row_dup_menu (row);
-  GtkWidget *popover = gtk_popover_menu_new_from_model (menu);
-  gtk_widget_set_parent (popover, GTK_WIDGET (row));
-  gtk_widget_set_halign (popover, GTK_ALIGN_START);
-  gtk_popover_set_has_arrow (GTK_POPOVER (popover), FALSE);
-  if (at)
-    gtk_popover_set_pointing_to (GTK_POPOVER (popover), at);
-  g_signal_connect (popover, "closed", G_CALLBACK (menu_closed_cb), NULL);
-  gtk_popover_popup (GTK_POPOVER (popover));
+  allava_row_menu_popup (GTK_WIDGET (row), menu, at);
 }
 
 static gboolean

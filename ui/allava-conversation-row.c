@@ -1,5 +1,7 @@
 #include "allava-conversation-row.h"
 
+#include "allava-row-menu.h"
+
 #include <glib/gi18n.h>
 
 struct _AllavaConversationRow {
@@ -92,10 +94,7 @@ allava_conversation_row_dispose (GObject *object)
   AllavaConversationRow *self = ALLAVA_CONVERSATION_ROW (object);
   g_clear_object (&self->item_signals);
   g_clear_object (&self->item);
-  /* The template's, and a menu that is open or has just been. */
-  GtkWidget *child;
-  while ((child = gtk_widget_get_first_child (GTK_WIDGET (self))))
-    gtk_widget_unparent (child);
+  allava_row_menu_clear (GTK_WIDGET (self));
   G_OBJECT_CLASS (allava_conversation_row_parent_class)->dispose (object);
 }
 

@@ -4,6 +4,7 @@
 #include "allava-details-view.h"
 #include "allava-markdown-view.h"
 #include "allava-markdown.h"
+#include "allava-row-menu.h"
 #include "allava-thumbnail.h"
 #include "allava-wrap-box.h"
 
@@ -405,10 +406,7 @@ allava_message_row_dispose (GObject *object)
     allava_message_row_set_message (self, NULL, NULL);
   g_clear_object (&self->message_signals);
   g_clear_object (&self->conversation_signals);
-  /* The template's, and a menu that is open or has just been. */
-  GtkWidget *child;
-  while ((child = gtk_widget_get_first_child (GTK_WIDGET (self))))
-    gtk_widget_unparent (child);
+  allava_row_menu_clear (GTK_WIDGET (self));
   G_OBJECT_CLASS (allava_message_row_parent_class)->dispose (object);
 }
 

@@ -3,6 +3,7 @@
 #include "allava-announcer.h"
 #include "allava-conversation-row.h"
 #include "allava-pages.h"
+#include "allava-row-menu.h"
 
 #include <adwaita.h>
 #include <glib/gi18n.h>
@@ -126,24 +127,6 @@ append_item_action (GMenu *menu, const char *label, const char *action, gint64 i
 }
 
 static void
-unparent_cb (gpointer popover)
-{
-  gtk_widget_unparent (popover);
-  g_object_unref (popover);
-}
-
-static void
-menu_closed_cb (GtkWidget *popover)
-{
-  /* Back to the list's item, which GTK forgets. The action that was chosen runs after this, and may
-   * take the row away. */
-  GtkWidget *item = gtk_widget_get_parent (gtk_widget_get_parent (popover));
-  if (item)
-    gtk_widget_grab_focus (item);
-  g_idle_add_once (unparent_cb, g_object_ref (popover));
-}
-
-static void
 popup_menu (AllavaConversationRow *row, const GdkRectangle *at)
 {
   gint64 id = allava_conversation_item_get_id (allava_conversation_row_get_item (row));
@@ -151,14 +134,7 @@ popup_menu (AllavaConversationRow *row, const GdkRectangle *at)
   append_item_action (menu, _ ("_Rename…"), "win.rename-conversation-id", id);
   append_item_action (menu, _ ("_Export…"), "win.export-conversation-id", id);
   append_item_action (menu, _ ("_Delete"), "win.delete-conversation-id", id);
-  GtkWidget *popover = gtk_popover_menu_new_from_model (G_MENU_MODEL (menu));
-  gtk_widget_set_parent (popover, GTK_WIDGET (row));
-  gtk_widget_set_halign (popover, GTK_ALIGN_START);
-  gtk_popover_set_has_arrow (GTK_POPOVER (popover), FALSE);
-  if (at)
-    gtk_popover_set_pointing_to (GTK_POPOVER (popover), at);
-  g_signal_connect (popover, "closed", G_CALLBACK (menu_closed_cb), NULL);
-  gtk_popover_popup (GTK_POPOVER (popover));
+  allava_row_menu_popup (GTK_WIDGET (row), G_MENU_MODEL (menu), at);
 }
 
 static void
