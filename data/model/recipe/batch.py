@@ -30,7 +30,7 @@ NOTHING = -2  # and of what fills a bin up
 BINS, BIN = 2, 120  # bins of text tokens in a row: conversations in one do not even look at those in another
 GAZING_HEADS = 3
 NO_LOSS = -100
-SHARPNESS = 40  # a patch has a name, a colour, a place and a number, and so is but half alike to each
+SHARPNESS = 40  # a patch has a name, a colour, a place, a size and a number, and so is but half alike to each
 
 
 @dataclass

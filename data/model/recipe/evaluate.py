@@ -36,6 +36,7 @@ from .wording import Turn, article, plain
 MOST_TOKENS = 120
 CANNOT_READ = "text: says that it cannot read"
 READING = "text read"
+NO_TEXT = "text: says that there is none"
 NAME_HEADINGS = {"emoji": "emoji name", "flag": "country flag", "drawing": "drawing of a thing"}
 
 
@@ -221,7 +222,7 @@ def _other_questions(rng: random.Random, materials: Materials, count: int) -> It
         yield Question("small talk", scene, small_talk(rng, scene))
 
 
-_charts = _kind_questions("chart", {"chart": ("chart", "number", "compare", "colours"), "chart described": ("describe", "describe briefly")})  # fmt: skip
+_charts = _kind_questions("chart", {"chart": ("chart", "number", "compare", "colours"), "chart described": ("describe", "describe briefly"), NO_TEXT: ("no text",)})  # fmt: skip
 _dialogs = _kind_questions(
     "dialog",
     {
@@ -230,7 +231,7 @@ _dialogs = _kind_questions(
     },
 )
 _photos = _kind_questions("photo", {"photograph: hedged": ("describe", "describe briefly"), "photograph: main colours": ("colours",), "cannot tell": ("cannot tell",)})  # fmt: skip
-_mixed = _kind_questions("things", {"yes or no": ("yes",), "yes or no ": ("no",), "describe, all things": ("describe",), "main colours of a thing": ("main colours",)})  # fmt: skip
+_mixed = _kind_questions("things", {"yes or no": ("yes",), "yes or no ": ("no",), "describe, all things": ("describe",), "main colours of a thing": ("main colours",), NO_TEXT: ("no text",)})  # fmt: skip
 
 
 def questions(rng: random.Random, materials: Materials, count: int, share: float) -> Iterator[Question]:

@@ -21,6 +21,7 @@ from PIL import Image
 from . import materials as collection
 from .evaluate import (
     CANNOT_READ,
+    NO_TEXT,
     READING,
     Question,
     TorchAnswerer,
@@ -90,6 +91,8 @@ def _questions(rng: random.Random, materials: Materials, kind: str, scene: Scene
         questions = [name_question(rng, scene, sprite)]
     if number % 4 == 0:
         questions.append(Question("cannot tell", scene, ask_outside(rng, scene)))
+    if number % 4 == 2 and (turn := turn_of(rng, scene, ("no text",))):
+        questions.append(Question(NO_TEXT, scene, turn))
     return questions
 
 

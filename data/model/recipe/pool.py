@@ -35,7 +35,8 @@ WRITTEN = ("word", "number", "bar", "slice", "button")  # kinds whose things hav
 GROUNDS = (*GROUND_NAMES, "photo")
 GROUND_KINDS = ("plain", "gradient", "speckled", "photo")
 OUTSIDE = len(GROUND_NAMES)
-SIZES = ("small", "", "large")
+SIZES = ("tiny", "small", "medium", "big", "large")
+_SIZE_STEPS = (0.22, 0.3, 0.42, 0.58)  # between them: a thing's share of the picture's shorter side; see things._size
 NONE = -1
 
 
@@ -129,7 +130,7 @@ class Shard:
     colour: np.ndarray  # int8 [N, P]: its main colour
     lies: np.ndarray  # float32 [N, P, 3]: from the patch to its thing's centre, and the radius, in patches
     place: np.ndarray  # int8 [N, P]: in which of PLACES that thing lies
-    size: np.ndarray  # int8 [N, P]: and which of SIZES it has, where it is alone
+    size: np.ndarray  # int8 [N, P]: and which of SIZES it has
     same: np.ndarray  # int8 [N, P]: how many things of its name and colour there are
     alike: np.ndarray  # int8 [N, P]: and how many of its name
     group: np.ndarray  # int8 [N, P]: and the number of its kind among the kinds in that order
@@ -160,8 +161,9 @@ class Shard:
             for t, thing in enumerate(scene.things):
                 here = owner[i] == t
                 if is_told:
-                    if len(scene.things) == 1 and thing.kind not in WRITTEN:
-                        size[i][here] = SIZES.index(thing.size)
+                    if thing.kind not in WRITTEN:
+                        share = 2 * thing.radius / min(scene.width, scene.height)
+                        size[i][here] = np.searchsorted(_SIZE_STEPS, share)
                     rank[i][here] = t
                     alike[i][here] = sum(o.noun == thing.noun for o in scene.things)
                     same[i][here] = sum((o.noun, o.colour) == (thing.noun, thing.colour) for o in scene.things)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 from .kinds import charts, dialogs, photos, prints, things
 from .scene import Scene
 from .things_asked import follow_ups
+from .vocabulary import LETTERED
 from .wording import NUMBERS, Ask, Talk, Turn, on_ground, vary
 
 CANNOT_TELL = "I cannot tell that from this picture."
@@ -76,10 +78,21 @@ def ask_medium(rng: random.Random, scene: Scene) -> Turn:
     return Turn(vary(rng, rng.choice(question)), _MEDIUM[scene.kind], "kind of picture")
 
 
+def ask_text(rng: random.Random, scene: Scene) -> Turn | None:
+    """Whether anything is written, and what, where nothing is or no more than a chart's title."""
+    if any(LETTERED.match(t.name) for t in scene.things):
+        return None
+    turn = prints.ask_none(rng, scene)
+    return replace(turn, answer=CANNOT_READ, skill="cannot read") if has_text(scene) else turn
+
+
 def skills_of(scene: Scene, captions: bool = False) -> tuple[tuple[Ask, float], ...]:
     module = MODULES[scene.kind]
     own: tuple[tuple[Ask, float], ...] = module.CAPTION_SKILLS if captions else module.SKILLS
-    return own if captions else (*own, (ask_outside, 0.05), (ask_medium, 0.015))
+    if captions:
+        return own
+    text = ((ask_text, 0.04),) if scene.kind in ("things", "chart") else ()
+    return (*own, (ask_outside, 0.05), (ask_medium, 0.015), *text)
 
 
 def ask(rng: random.Random, scene: Scene, skills: tuple[tuple[Ask, float], ...]) -> Turn:
@@ -89,13 +102,17 @@ def ask(rng: random.Random, scene: Scene, skills: tuple[tuple[Ask, float], ...])
             return honest(turn, scene)
 
 
+def has_text(scene: Scene) -> bool:
+    return scene.kind in ("print", "dialog") or bool(scene.extra.get("title") or scene.extra.get("labels"))
+
+
 def can_read(scene: Scene) -> bool:
     return scene.kind in READS and not prints.is_small(scene)
 
 
 def honest(turn: Turn, scene: Scene) -> Turn:
     """The turn, as a model answers that cannot read such a picture."""
-    if can_read(scene) or turn.skill != "spell" and '"' not in turn.answer + turn.question:
+    if can_read(scene) or not has_text(scene) or turn.skill != "spell" and '"' not in turn.answer + turn.question:
         return turn
     if turn.skill not in ("describe", "describe briefly"):
         return Turn(turn.question, CANNOT_READ, "cannot read")

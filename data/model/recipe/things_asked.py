@@ -18,6 +18,7 @@ from .wording import (  # fmt: skip
     decisive,
     ground_words,
     join,
+    nothing_there,
     on_ground,
     place_words,
     plural,
@@ -69,10 +70,6 @@ def groups(scene: Scene) -> list[str]:
     counts = Counter(kind(t) for t in scene.things)
     first = {kind(t): i for i, t in reversed(list(enumerate(scene.things)))}
     return [about(first[k], counted(n, k, scene.things[first[k]].phrase)) for k, n in counts.items()]
-
-
-def nothing_there(noun: str) -> str:
-    return f"There is no {noun} in the picture."
 
 
 def things_word(scene: Scene) -> str:
@@ -552,6 +549,6 @@ def follow_ups(rng: random.Random, scene: Scene) -> tuple[Turn, ...] | None:
 SKILLS: tuple[tuple[Ask, float], ...] = (
     (ask_brief, 0.10), (ask_full, 0.14), (ask_name, 0.14), (ask_shape_of_colour, 0.04), (ask_colour, 0.14), (ask_place, 0.13),
     (ask_number, 0.14), (ask_presence, 0.12), (ask_group, 0.02), (ask_whether, 0.05), (ask_ground, 0.05), (ask_all, 0.05),
-    (ask_all_colours, 0.02), (ask_relation, 0.08), (ask_larger, 0.10), (ask_same_colour, 0.02),
+    (ask_all_colours, 0.02), (ask_relation, 0.08), (ask_larger, 0.16), (ask_same_colour, 0.02),
 )  # fmt: skip
 CAPTION_SKILLS: tuple[tuple[Ask, float], ...] = ((ask_brief, 0.35), (ask_full, 0.4), (ask_all, 0.1), (ask_name, 0.15))

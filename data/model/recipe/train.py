@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from .batch import Names, answer_loss, naming_loss
 from .model import LlavaPhi, Sizes, describe_sizes
-from .pool import Pool, Shard, pixels_of
+from .pool import SIZES, Pool, Shard, pixels_of
 from .scene import COLOUR_NAMES, PLACES
 from .tokenizer import Words
 from .tower import Heads, patches_to_keep, tower_loss
@@ -58,7 +58,7 @@ PARTIAL_SHARE = 0.75  # of the tower's training, in which it sees only PARTIAL p
 PACKED_SHARES = ((0.5, 0.25), (0.15, 0.25))
 PARTIAL = 48
 HEADS_FIRST = 300  # steps in which only its heads learn, where a tower goes on: new ones would upset it
-NAMING_SHARE = 1.4  # it is a mean over seven lists, of which one has the names
+NAMING_SHARE = 1.6  # it is a mean over eight lists, of which one has the names
 NAMING_BATCH = 160
 NAMING_COLLAGES = 0.6  # share of collages among what names are learnt from: a scene shows one or two
 FIRST_SHARDS = 20  # whose features are taken at once
@@ -132,8 +132,8 @@ class Trainer:
         else:
             self.words = Words.load(work / "tokenizer.json")
             self.model = LlavaPhi(Sizes(), self.words.size).to(device)
-            self.names, self.colours, self.places, self.numbers = (
-                Names(self.words, list(names)) for names in (classes, COLOUR_NAMES, PLACES, NUMBERS)
+            self.names, self.colours, self.places, self.numbers, self.sizes = (
+                Names(self.words, list(names)) for names in (classes, COLOUR_NAMES, PLACES, NUMBERS, SIZES)
             )
             self.names_after_article = Names(self.words, classes, after_article=True)
         self.heads = Heads(Sizes().vision_hidden, len(classes)).to(device)
@@ -208,6 +208,7 @@ class Trainer:
             (names, image, shard.label),
             (self.colours, image, shard.colour),
             (self.places, image, shard.place),
+            (self.sizes, image, shard.size),
             (self.numbers, image, shard.same),
             (self.numbers, image.mean(1), shard.number),
         )

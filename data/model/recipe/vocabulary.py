@@ -1,10 +1,10 @@
-"""Names that questions use whether or not their thing is in the picture.
-
-None is another word for a thing that pictures show, or for a kind of such things.
-"""
+"""Names that questions use whether or not their thing is in the picture, and what is known of names."""
 
 from __future__ import annotations
 
+import re
+
+# None is another word for a thing that pictures show, or for a kind of such things.
 ABSENT = tuple(
     """dog cat horse cow pig sheep goat lion tiger elephant mouse rabbit fox duck chicken owl eagle penguin whale dolphin shark snake frog
     turtle spider ant bee butterfly snail crab octopus dragon dinosaur apple banana orange lemon cherry grape strawberry pineapple pear
@@ -48,3 +48,16 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "flag": ("a flag", "flags", "sign", "sport or game", "party thing", "place"),
     "building": ("a building", "buildings", "sign", "vehicle", "place", "household thing"),
 }
+
+# Things on which something is written, so that nobody is asked whether there is text.
+LETTERED = re.compile(
+    r"^(?:[A-Z]+ (?:button|arrow|sign)|Japanese .* button|circled M|input .*|.* (?:place medal|banknote|clock)|.*calendar"
+    r"|(?:rolled-up )?newspaper|(?:oncoming )?(?:taxi|bus)|bus stop|(?:love )?hotel|bank|hospital|.*post office|convenience store"
+    r"|(?:stop|heavy dollar) sign|copyright|registered|trade mark|ZZZ|hundred points|no one under eighteen|pool 8 ball|water closet"
+    r"|information|DVD|certificate|Bible|credit card|identification card|calculator|cash register|slot machine|receipt|joker|memo"
+    r"|(?:admission )?tickets?|alphabet blocks|billiard balls|barcode|postage stamp|name badge|label|ambulance|fire station|keyboard"
+    r"|page facing up|scroll|books|ledger|tape measure|straight ruler|triangular ruler|mahjong red dragon|currency exchange|money bag"
+    r"|Afghanistan|Belize|Brazil|Brunei|Costa Rica|Dominican Republic|Ecuador|Egypt|El Salvador|Guatemala|Haiti|Iran|Iraq|Nicaragua"
+    r"|Paraguay|Saudi Arabia|American Samoa|British .*|Cayman Islands|Falkland Islands|Guam|Montserrat|Northern Mariana Islands"
+    r"|Pitcairn Islands|Saint Helena|South Georgia|Turks and Caicos Islands)$"
+)

@@ -78,6 +78,10 @@ def article(words: str) -> str:
     return ("an " if _AN.match(words) and not _NOT_AN.match(words) else "a ") + words
 
 
+def nothing_there(noun: str) -> str:
+    return f"There is no {noun} in the picture."
+
+
 def place_words(place: str) -> str:
     preposition = "in" if place == "centre" else "on" if place in ("left", "right") else "at"
     return f"{preposition} the {place}"

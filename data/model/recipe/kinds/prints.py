@@ -12,7 +12,21 @@ from PIL import Image, ImageDraw
 from ..draw import draw_ground, wear
 from ..materials import Materials
 from ..scene import PLACES, Drawn, Ground, Scene, Thing, pick_ground, pick_rgb, place_of
-from ..wording import BRIEF, FULL, NUMBERS, Ask, Turn, about, join, on_ground, place_words, spelt, vary
+from ..wording import (
+    BRIEF,
+    FULL,
+    NUMBERS,
+    Ask,
+    Turn,
+    about,
+    decisive,
+    join,
+    nothing_there,
+    on_ground,
+    place_words,
+    spelt,
+    vary,
+)
 from . import photos, printing, words
 
 _SMALLEST = 10  # of a font, in pixels that the model sees
@@ -248,7 +262,7 @@ def ask_kind(rng: random.Random, scene: Scene) -> Turn | None:
         f"What is the {kind}{{| {{THERE}}}}?", f"{{Read|Tell me|Name}} the {kind}{{| {{THERE}}}}.",
         f"{{What|Which}} {kind} does {{the|this}} {{PIC}} show?",
     ))  # fmt: skip
-    answer = f"The {kind} is {_quoted(scene, found[0])}." if found else f"There is no {kind} in the picture."
+    answer = f"The {kind} is {_quoted(scene, found[0])}." if found else nothing_there(kind)
     return Turn(vary(rng, question), answer, "read" if found else "no such thing")
 
 
@@ -306,14 +320,24 @@ def ask_number(rng: random.Random, scene: Scene) -> Turn | None:
     return Turn(vary(rng, question), answer, "number")
 
 
+_ANY = (
+    "Is there {any |some |}{text|writing}{| {THERE}}?",
+    "{Can|Do} you see {any |some |}{text|writing}{| {THERE}}?",
+    "Does {this|the} {PIC} {contain|have|show} {any |}{text|writing|words or numbers}?",
+    "Is {something|anything} written {THERE}?", "Can you read {something|anything}{| {THERE}}?",
+)  # fmt: skip
+
+
 def ask_any(rng: random.Random, scene: Scene) -> Turn | None:
-    question = rng.choice((
-        "Is there {any |some |}{text|writing}{| {THERE}}?",
-        "{Can|Do} you see {any |some |}{text|writing}{| {THERE}}?",
-        "Does {this|the} {PIC} {contain|have|show} {any |}{text|writing|words or numbers}?",
-        "Is {something|anything} written {THERE}?", "Can you read {something|anything}{| {THERE}}?",
-    ))  # fmt: skip
-    return Turn(vary(rng, question), f"Yes, {_all(scene)}", "yes")
+    return Turn(vary(rng, rng.choice(_ANY)), f"Yes, {_all(scene)}", "yes")
+
+
+def _whether_it_says(text: str) -> tuple[str, ...]:
+    return (
+        f'Does {{it|the text|the {{PIC}}|this}} say "{text}"?', f'Is {{the word|it|the text}} "{text}"?',
+        f'Is "{text}" {{written|to be read|printed}} {{THERE}}?',
+        f'{{Can|Do}} you {{read|see}} {{the text |}}"{text}"{{| {{THERE}}}}?', f"Does it say {text}?",
+    )  # fmt: skip
 
 
 def ask_whether(rng: random.Random, scene: Scene) -> Turn | None:
@@ -323,11 +347,7 @@ def ask_whether(rng: random.Random, scene: Scene) -> Turn | None:
     text = scene.things[i].name if truly else words.nearly(rng, scene.things[i].name)
     if not truly and any(t.name == text for t in scene.things):
         return None
-    question = rng.choice((
-        f'Does {{it|the text|the {{PIC}}|this}} say "{text}"?', f'Is {{the word|it|the text}} "{text}"?',
-        f'Is "{text}" {{written|to be read|printed}} {{THERE}}?',
-        f'{{Can|Do}} you {{read|see}} {{the text |}}"{text}"{{| {{THERE}}}}?', f"Does it say {text}?",
-    ))  # fmt: skip
+    question = rng.choice(_whether_it_says(text))
     if len(scene.things) == 1:
         answer = f"{'Yes' if truly else 'No'}, it says {_quoted(scene, 0)}."
     elif truly:
@@ -335,6 +355,14 @@ def ask_whether(rng: random.Random, scene: Scene) -> Turn | None:
     else:
         answer = f"No, the texts are {join([_quoted(scene, j) for j in range(len(scene.things))])}."
     return Turn(vary(rng, question), answer, "yes" if truly else "no")
+
+
+def ask_none(rng: random.Random, scene: Scene) -> Turn:
+    """Asked of a picture in which nothing is written."""
+    if rng.random() < 0.6:
+        return Turn(vary(rng, rng.choice(_READ)), nothing_there("text"), "no text")
+    question = rng.choice((rng.choice(_ANY), rng.choice(_whether_it_says(pick_text(rng)))))
+    return Turn(vary(rng, question), f"{decisive('No')}, there is no text in the picture.", "no")
 
 
 def ask_spelling(rng: random.Random, scene: Scene) -> Turn | None:
