@@ -1,5 +1,7 @@
 #include "app-testing.h"
 
+#include "allava-database.h"
+
 #include <glib/gstdio.h>
 
 /* ---- Folders --------------------------------------------------------------------------------- */
@@ -76,6 +78,17 @@ testing_wait_result (GAsyncResult **result)
 }
 
 /* ---- History --------------------------------------------------------------------------------- */
+
+void
+testing_history_exec (const char *folder, const char *sql)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *path = g_build_filename (folder, "history.sqlite", NULL);
+  g_autoptr (AllavaDatabase) database = allava_database_open (path, &error);
+  g_assert_no_error (error);
+  allava_database_exec (database, sql, &error);
+  g_assert_no_error (error);
+}
 
 AllavaHistory *
 testing_history_open (const char *folder)

@@ -29,6 +29,9 @@ GAsyncResult *testing_wait_result (GAsyncResult **result);
 
 /* Opens and closes, with assertions. */
 AllavaHistory *testing_history_open (const char *folder);
+
+/* SQL on the file of a history, open or not. */
+void testing_history_exec (const char *folder, const char *sql);
 void testing_history_close (AllavaHistory *history);
 
 /* A history of FOLDER with a conversation ID, whose messages are question, answer, ... */

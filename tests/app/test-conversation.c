@@ -215,17 +215,6 @@ count_cb (AllavaConversation *conversation, GError *error, int *n)
   (*n)++;
 }
 
-static void
-exec (Fixture *fixture, const char *sql)
-{
-  g_autoptr (GError) error = NULL;
-  g_autofree char *path = g_build_filename (fixture->folder, "history.sqlite", NULL);
-  g_autoptr (AllavaDatabase) database = allava_database_open (path, &error);
-  g_assert_no_error (error);
-  allava_database_exec (database, sql, &error);
-  g_assert_no_error (error);
-}
-
 /* From then on messages cannot be saved, until the trigger is dropped. */
 #define BLOCK                                                                                      \
   "CREATE TRIGGER block BEFORE INSERT ON message BEGIN SELECT RAISE (ABORT, 'blocked'); END"
@@ -237,13 +226,13 @@ test_failed_save (Fixture *fixture, gconstpointer data)
   int failures = 0;
   ask (fixture, "one");
   g_signal_connect (fixture->conversation, "failed", G_CALLBACK (count_cb), &failures);
-  exec (fixture, BLOCK);
+  testing_history_exec (fixture->folder, BLOCK);
   ask (fixture, "two");
   testing_wait_until (failures > 0);
   testing_settle ();
   g_assert_cmpint (failures, ==, 1);
   assert_shows ("one|answer 1 to one|two|answer 3 to two");
-  exec (fixture, "DROP TRIGGER block");
+  testing_history_exec (fixture->folder, "DROP TRIGGER block");
   ask (fixture, "three");
   reopen (fixture);
   assert_shows ("one|answer 1 to one|two|answer 3 to two|three|answer 5 to three");
@@ -253,13 +242,13 @@ test_failed_save (Fixture *fixture, gconstpointer data)
 static void
 test_failed_save_of_another (Fixture *fixture, gconstpointer data)
 {
-  exec (fixture, BLOCK);
+  testing_history_exec (fixture->folder, BLOCK);
   ask (fixture, "one");
   gint64 id = allava_conversation_get_id (fixture->conversation);
   g_object_unref (fixture->conversation);
   fixture->conversation = allava_library_new_conversation (fixture->library);
   testing_settle ();
-  exec (fixture, "DROP TRIGGER block");
+  testing_history_exec (fixture->folder, "DROP TRIGGER block");
   ask (fixture, "two");
   GListModel *list = G_LIST_MODEL (allava_library_get_list (fixture->library));
   testing_wait_until (g_list_model_get_n_items (list) == 2);
@@ -275,7 +264,7 @@ test_failed_save_deleted (Fixture *fixture, gconstpointer data)
 {
   GAsyncResult *slot = NULL;
   AllavaHistory *history = allava_library_get_history (fixture->library);
-  exec (fixture, BLOCK);
+  testing_history_exec (fixture->folder, BLOCK);
   ask (fixture, "one");
   g_object_unref (fixture->conversation);
   fixture->conversation = allava_library_new_conversation (fixture->library);
@@ -283,7 +272,7 @@ test_failed_save_deleted (Fixture *fixture, gconstpointer data)
   allava_history_delete_all_async (history, testing_result_cb, &slot);
   g_autoptr (GAsyncResult) result = testing_wait_result (&slot);
   g_assert_true (allava_history_finish (history, result, NULL));
-  exec (fixture, "DROP TRIGGER block");
+  testing_history_exec (fixture->folder, "DROP TRIGGER block");
   ask (fixture, "two");
   reopen (fixture);
   assert_shows ("two|answer 1 to two");
@@ -442,11 +431,13 @@ test_no_question (Fixture *fixture, gconstpointer data)
   ask (fixture, "one");
   ask (fixture, "two");
   testing_wait_until (!allava_conversation_get_unsaved (fixture->conversation));
-  exec (fixture, "UPDATE message SET parent_id = (SELECT min (id) FROM message WHERE role = 1)"
-                 "  WHERE role = 1 AND id > (SELECT min (id) FROM message WHERE role = 1);"
-                 "UPDATE message SET parent_id = NULL WHERE id ="
-                 "  (SELECT min (id) FROM message WHERE role = 1);"
-                 "UPDATE message SET state = 2; DELETE FROM message WHERE role = 0");
+  testing_history_exec (
+      fixture->folder,
+      "UPDATE message SET parent_id = (SELECT min (id) FROM message WHERE role = 1)"
+      "  WHERE role = 1 AND id > (SELECT min (id) FROM message WHERE role = 1);"
+      "UPDATE message SET parent_id = NULL WHERE id ="
+      "  (SELECT min (id) FROM message WHERE role = 1);"
+      "UPDATE message SET state = 2; DELETE FROM message WHERE role = 0");
   reopen (fixture);
   assert_shows ("answer 1 to one|answer 3 to two");
   g_assert_false (allava_conversation_can_continue (fixture->conversation, get (fixture, 1)));
@@ -525,7 +516,7 @@ test_failure_after_closed (void)
     g_assert_true (allava_database_migrate (database, allava_database_migrations,
                                             allava_database_count_migrations (), NULL));
   }
-  exec (&fixture, BLOCK);
+  testing_history_exec (fixture.folder, BLOCK);
   allava_library_open_async (library, NULL, NULL);
   testing_wait_until (failures == 1);
   close_library (&fixture);

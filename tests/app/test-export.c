@@ -1,4 +1,3 @@
-#include "allava-database.h"
 #include "allava-export.h"
 
 #include <string.h>
@@ -110,17 +109,6 @@ test_names (void)
   }
 }
 
-static void
-exec (const char *folder, const char *sql)
-{
-  g_autoptr (GError) error = NULL;
-  g_autofree char *path = g_build_filename (folder, "history.sqlite", NULL);
-  g_autoptr (AllavaDatabase) database = allava_database_open (path, &error);
-  g_assert_no_error (error);
-  allava_database_exec (database, sql, &error);
-  g_assert_no_error (error);
-}
-
 /* Rows that nobody wrote: a title that ends within a character, a time no calendar has, an image
  * that is another file. */
 static void
@@ -133,10 +121,10 @@ test_hostile (void)
   g_assert_true (g_file_set_contents (secret, "abracadabra", -1, NULL));
   AllavaHistory *history = testing_history_open (folder);
   testing_history_add (history, 10, "t", "What?", NULL);
-  exec (folder, "UPDATE conversation SET title = CAST (x'41f0' AS TEXT),"
-                "  updated = 9000000000000000000;"
-                "INSERT INTO image VALUES ('../secret', 8, 6, 'a.png');"
-                "INSERT INTO message_image VALUES (11, 0, '../secret')");
+  testing_history_exec (folder, "UPDATE conversation SET title = CAST (x'41f0' AS TEXT),"
+                                "  updated = 9000000000000000000;"
+                                "INSERT INTO image VALUES ('../secret', 8, 6, 'a.png');"
+                                "INSERT INTO message_image VALUES (11, 0, '../secret')");
   g_autoptr (GError) error = NULL;
   g_assert_cmpint (export_all (history, target, &error), ==, 1);
   g_assert_no_error (error);

@@ -213,6 +213,18 @@ class App:
     def messages(self):
         return [n.get_name() for n in self.all("list item", r"^(You|Allava)\b")]
 
+    def type(self, text):
+        """Into the empty entry, which has the focus."""
+        write(text)
+        wait(lambda: self.entry_text() == text, "the question in the entry")
+
+    def open_menu(self, message):
+        """Of the last message, by keyboard."""
+        press("ctrl+m")
+        self.wait_focus("list item", message)
+        press("shift+F10")
+        self.wait_focus("menu item", "^Copy$")
+
     def ask(self, question):
         press("ctrl+l")
         self.wait_focus("text", "^Your question$")

@@ -187,8 +187,7 @@ def image_being_read():
 def a_question_waits_for_its_image():
     with image_being_read() as (path, finish), App(path) as app:
         app.find(desktop.BUTTON, "^Image being read")
-        write("What is it?")
-        wait(lambda: app.entry_text() == "What is it?", "the question in the entry")
+        app.type("What is it?")
         press("Return")
         finish()
         app.answer("I see 1 images. You asked: What is it?")
@@ -201,8 +200,7 @@ def a_question_that_waits_is_sent_nowhere_else():
         subprocess.run([sys.argv[1], path], check=True)
         app.find(desktop.BUTTON, "^Image being read")
         app.focus()
-        write("What is it?")
-        wait(lambda: app.entry_text() == "What is it?", "the question in the entry")
+        app.type("What is it?")
         press("Return", "ctrl+n")
         wait(lambda: not app.messages(), "a new conversation")
         finish()
@@ -214,8 +212,7 @@ def a_question_that_waits_is_sent_nowhere_else():
 def a_question_that_is_written_on_is_not_sent():
     with image_being_read() as (path, finish), App(path) as app:
         app.find(desktop.BUTTON, "^Image being read")
-        write("What")
-        wait(lambda: app.entry_text() == "What", "the question in the entry")
+        app.type("What")
         press("Return")
         write(" is")
         wait(lambda: app.entry_text() == "What is", "more of it")

@@ -144,10 +144,7 @@ def delete_from_the_menu():
     with App(env={"G_DEBUG": "fatal-warnings"}) as app:
         app.ask("Keep me")
         app.answer("You asked: Keep me")
-        press("ctrl+m")
-        app.wait_focus("list item", "^Allava: ")
-        press("shift+F10")
-        app.wait_focus("menu item", "^Copy$")
+        app.open_menu("^Allava: ")
         app.click("^Delete$", "menu item")
         app.gone("list item", "^Allava: ")
         app.wait_focus("text", "^Your question$")
@@ -184,10 +181,7 @@ def details_of_an_answer():
 def no_details_before_there_is_an_answer():
     with App(env={"G_DEBUG": "fatal-warnings"}) as app:
         app.ask("Talk slowly")
-        press("ctrl+m")
-        app.wait_focus("list item", "^Allava, answering")
-        press("shift+F10")
-        app.wait_focus("menu item", "^Copy$")
+        app.open_menu("^Allava, answering")
         details = app.find("menu item", "^Details$")
         expect(not has_state(details, Atspi.StateType.SENSITIVE), "there are details already")
         press("Escape")
