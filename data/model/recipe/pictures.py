@@ -40,7 +40,7 @@ from .wording import plain
 
 FORMATS = ("png", "jpg", "webp", "gif", "tiff", "png", "jpg", "webp")
 MOST_BYTES = 30_000
-COUNTS = {"shapes": 45, "emoji": 40, "flag": 20, "drawing": 25, "print": 20, "photo": 14, "chart": 6, "dialog": 6}
+COUNTS = {"shapes": 45, "emoji": 40, "flag": 20, "drawing": 25, "print": 20, "photo": 14, "chart": 12, "dialog": 12}
 SHAPE_HEADINGS = (
     ("shape",),
     ("colour",),
@@ -55,7 +55,7 @@ KIND_SKILLS: dict[str, dict[str, tuple[str, ...]]] = {
     "print": {READING: ("read",)},
     "photo": {"photograph: hedged": ("describe",), "photograph: main colours": ("colours",)},
     "chart": {"chart": ("chart", "number", "compare", "colours")},
-    "dialog": {"dialog": ("dialog", "number", "highlighted", "buttons")},
+    "dialog": {"dialog": ("dialog", "number", "highlighted"), CANNOT_READ: ("buttons", "read")},
 }
 SLACK = 0.05
 
@@ -141,7 +141,7 @@ def make_pictures(answerer: TorchAnswerer, materials: Materials, out: Path, seed
             rights[question.heading] += is_right(question, answerer.answer(seen, words))
             asked[question.heading].append({"file": path.name, "question": words, "right": alternatives(question)})
     skills = [
-        {"skill": k, "at_least": max(0, math.floor(rights[k] - SLACK * len(q) - 0.5)), "questions": q}
+        {"skill": k, "at_least": max(1, math.floor(rights[k] - SLACK * len(q) - 0.5)), "questions": q}
         for k, q in asked.items()
     ]
     return {"photographs": credits, "skills": skills}

@@ -24,8 +24,8 @@ from .things_asked import kind as kind_of
 
 MIX = {"things": 0.5, "print": 0.28, "chart": 0.04, "dialog": 0.02, "photo": 0.16}
 KINDS = tuple(MIX)
-SEVERAL_SHAPES = {2: 0.08, 4: 0.12}  # shares of pictures of at least so many shapes besides: the hardest to tell
-PHOTOS = 0.16  # and, among the others, of photographs
+SEVERAL_SHAPES = {2: 0.14, 4: 0.21}  # shares of pictures of at least so many shapes besides: the hardest to tell
+MORE = {"print": 0.16, "photo": 0.16}  # and, each among the others, of these kinds
 NAMED = 0.375  # and, among what is left, of pictures of things that have names: there are two thousand
 SEVERAL = (1.0, 1.0, 1.5, 1.5, 2.0, 2.0, 2.0)  # how likely a picture of so many things is to be learnt from
 DRAWN = MODULES | {"collage": collage, "page": page}  # a module for each kind of picture that there is
@@ -66,8 +66,9 @@ def _pick_for_training(rng: random.Random, materials: Materials, seed: int) -> S
     least = rng.choices((*SEVERAL_SHAPES, 0), (*SEVERAL_SHAPES.values(), 1 - sum(SEVERAL_SHAPES.values())))[0]
     if least:
         return things.pick_shapes(rng, materials, False, least)
-    if rng.random() < PHOTOS:
-        return pick_scene(rng, materials, kind="photo")
+    for more, share in MORE.items():
+        if rng.random() < share:
+            return pick_scene(rng, materials, kind=more)
     return things.pick_named(rng, materials, False) if rng.random() < NAMED else pick_scene(rng, materials)
 
 

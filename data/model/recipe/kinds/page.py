@@ -10,7 +10,7 @@ from ..scene import CANVAS, Drawn, Scene, Thing
 from . import printing, prints
 
 _LARGEST_SIDE = 320
-_SIZES = (11, 60)  # of fonts, in pixels that the model sees
+_SIZES = (11, 44)  # of fonts, in pixels that the model sees: uniformly, as of small ones a line has more letters
 _TURNED = 0.2  # share of lines whose words are turned
 _MOST_TURN = 12
 
@@ -30,7 +30,7 @@ def pick(rng: random.Random, materials: Materials, held_out: bool) -> Scene:
     sizes: list[int] = []
     top = rng.uniform(0, 10) * scale
     while top < side:
-        size = round(math.exp(rng.uniform(*map(math.log, _SIZES))) * scale)
+        size = round(rng.uniform(*_SIZES) * scale)
         path = str(rng.choice(materials.held_out_fonts if held_out else materials.fonts))
         most = _MOST_TURN if rng.random() < _TURNED else 0
         left, line = rng.uniform(0, 20) * scale, 0.5 * size
