@@ -161,10 +161,8 @@ fail_store (const char *name, const GError *cause, GError **error)
 
 /* Writes the file unless it is there; then it becomes new, so that no sweep takes it. */
 static gboolean
-store (AllavaImageStore *self, GBytes *bytes, const char *path, const char *name, GError **error)
+write_file (AllavaImageStore *self, GBytes *bytes, const char *path, GError **error)
 {
-  g_autoptr (GError) cause = NULL;
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->mutex);
   struct stat info;
   if (g_stat (path, &info) == 0 && (gsize)info.st_size == g_bytes_get_size (bytes) &&
       g_utime (path, NULL) == 0)
@@ -172,9 +170,27 @@ store (AllavaImageStore *self, GBytes *bytes, const char *path, const char *name
   g_mkdir_with_parents (self->images, 0700);
   g_mkdir_with_parents (self->thumbnails, 0700);
   return g_file_set_contents_full (
-             path, g_bytes_get_data (bytes, NULL), (gssize)g_bytes_get_size (bytes),
-             G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE, 0600, &cause) ||
-         fail_store (name, cause, error);
+      path, g_bytes_get_data (bytes, NULL), (gssize)g_bytes_get_size (bytes),
+      G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE, 0600, error);
+}
+
+/* The picture and its thumbnail. What was cancelled before the store is cleared stays out. */
+static gboolean
+store (AllavaImageStore *self,
+       GBytes *bytes,
+       AllavaImage *image,
+       GdkPixbuf *thumbnail,
+       GCancellable *cancellable,
+       GError **error)
+{
+  g_autoptr (GError) cause = NULL;
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->mutex);
+  if (g_cancellable_set_error_if_cancelled (cancellable, error))
+    return FALSE;
+  if (!write_file (self, bytes, allava_image_get_path (image), &cause))
+    return fail_store (allava_image_get_name (image), cause, error);
+  allava_image_pixbuf_save_thumbnail (thumbnail, allava_image_get_thumbnail_path (image));
+  return TRUE;
 }
 
 static AllavaImage *
@@ -198,9 +214,8 @@ add (AllavaImageStore *self, Addition *addition, GCancellable *cancellable, GErr
   g_autofree char *sha256 = g_compute_checksum_for_bytes (G_CHECKSUM_SHA256, bytes);
   g_autoptr (AllavaImage) image =
       allava_image_new (self->folder, sha256, width, height, addition->name);
-  if (!store (self, bytes, allava_image_get_path (image), addition->name, error))
+  if (!store (self, bytes, image, thumbnail, cancellable, error))
     return NULL;
-  allava_image_pixbuf_save_thumbnail (thumbnail, allava_image_get_thumbnail_path (image));
   allava_image_set_thumbnail (image, thumbnail);
   return g_steal_pointer (&image);
 }

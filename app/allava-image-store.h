@@ -3,7 +3,8 @@
  *
  * Adding decodes once, off the main thread, which proves that it is a picture, tells its upright
  * size and makes the thumbnail. The bytes are stored as they came. Errors are one sentence:
- * ALLAVA_ERROR_* as allava-image-file.h says, or ALLAVA_ERROR_FILE where it cannot be stored. */
+ * ALLAVA_ERROR_* as allava-image-file.h says, or ALLAVA_ERROR_FILE where it cannot be stored.
+ * What is cancelled before allava_image_store_clear leaves nothing behind. */
 #pragma once
 
 #include "allava-image.h"

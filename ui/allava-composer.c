@@ -362,6 +362,11 @@ void
 allava_composer_remove_images (AllavaComposer *self)
 {
   g_return_if_fail (ALLAVA_IS_COMPOSER (self));
+  g_cancellable_cancel (self->cancellable);
+  g_object_unref (self->cancellable);
+  self->cancellable = g_cancellable_new ();
+  self->send_is_due = FALSE;
+  set_adding (self, -(int)self->n_adding);
   g_list_store_remove_all (self->images);
 }
 

@@ -20,6 +20,7 @@ void allava_composer_set_conversation (AllavaComposer *self, AllavaConversation 
 void allava_composer_add_file (AllavaComposer *self, GFile *file);
 void allava_composer_add_bytes (AllavaComposer *self, GBytes *bytes, const char *name);
 
+/* Those on their way, too. */
 void allava_composer_remove_images (AllavaComposer *self);
 
 /* Puts QUESTION into the entry: what is sent then replaces it as a new branch. The draft that was

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 import traceback
+from contextlib import contextmanager
 
 import gi
 
@@ -64,6 +65,25 @@ def make_image(name, width=120, height=80, color=0x3584E4FF):
     pixbuf.fill(color)
     pixbuf.savev(path, "png", [], [])
     return path
+
+
+@contextmanager
+def image_being_read():
+    """Yields what lets it be read to its end."""
+    path = os.path.join(os.environ["HOME"], "slow.png")
+    os.mkfifo(path)
+    with open(make_image("quick.png"), "rb") as file:
+        content = file.read()
+    writer = os.open(path, os.O_RDWR)
+
+    def finish():
+        os.write(writer, content)
+        os.close(writer)
+
+    try:
+        yield path, finish
+    finally:
+        os.unlink(path)
 
 
 def walk(node, showing=True):

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import desktop
-from desktop import App, expect, make_image, press, wait, write
+from desktop import App, expect, image_being_read, make_image, press, wait, write
 
 
 def talk(app, *questions):
@@ -181,6 +181,18 @@ def delete_everything_in_the_background_and_in_the_composer():
         app.answer("I see 0 images. You asked: Is anyone there")
 
 
+def delete_everything_while_an_image_is_read():
+    with image_being_read() as (path, finish), App(path) as app:
+        app.find(desktop.BUTTON, "^Image being read")
+        say_delete_everything(app)
+        app.gone(desktop.BUTTON, "^Image being read")
+        finish()
+        app.ask("Is anyone there?")
+        app.answer("I see 0 images. You asked: Is anyone there")
+        images = os.path.join(os.environ["XDG_DATA_HOME"], "allava", "images")
+        expect(not os.path.exists(images) or not os.listdir(images), "the image was kept")
+
+
 def a_kill_loses_little():
     app = App()
     app.ask("Talk slowly")
@@ -231,6 +243,7 @@ if __name__ == "__main__":
             delete_everything,
             deleting_stops_what_answers_in_the_background,
             delete_everything_in_the_background_and_in_the_composer,
+            delete_everything_while_an_image_is_read,
             a_kill_loses_little,
             closing_while_it_answers_saves_the_answer,
             the_window_comes_back_as_it_was,

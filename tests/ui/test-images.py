@@ -4,10 +4,21 @@ import os
 import shutil
 import subprocess
 import sys
-from contextlib import contextmanager
 
 import desktop
-from desktop import App, Atspi, drag, expect, has_state, make_image, press, wait, write, xdotool
+from desktop import (
+    App,
+    Atspi,
+    drag,
+    expect,
+    has_state,
+    image_being_read,
+    make_image,
+    press,
+    wait,
+    write,
+    xdotool,
+)
 
 
 def by_argument_and_by_a_second_start():
@@ -163,25 +174,6 @@ def a_lost_image_is_told():
         app.wait_focus("list item", r"^What is it\?, Today$")
         press("Return")
         app.find(desktop.BUTTON, r"^Image lost\.png, which cannot be read$")
-
-
-@contextmanager
-def image_being_read():
-    """Yields what lets it be read to its end."""
-    path = os.path.join(os.environ["HOME"], "slow.png")
-    os.mkfifo(path)
-    with open(make_image("quick.png"), "rb") as file:
-        content = file.read()
-    writer = os.open(path, os.O_RDWR)
-
-    def finish():
-        os.write(writer, content)
-        os.close(writer)
-
-    try:
-        yield path, finish
-    finally:
-        os.unlink(path)
 
 
 def a_question_waits_for_its_image():
