@@ -25,7 +25,7 @@ from .things_asked import kind as kind_of
 MIX = {"things": 0.5, "print": 0.28, "chart": 0.04, "dialog": 0.02, "photo": 0.16}
 KINDS = tuple(MIX)
 SEVERAL_SHAPES = {2: 0.14, 4: 0.21}  # shares of pictures of at least so many shapes besides: the hardest to tell
-MORE = {"print": 0.16, "photo": 0.16}  # and, each among the others, of these kinds
+MORE = {"print": 0.16, "photo": 0.16, "chart": 0.06, "dialog": 0.03}  # and, each among the others, of these kinds
 NAMED = 0.375  # and, among what is left, of pictures of things that have names: there are two thousand
 SEVERAL = (1.0, 1.0, 1.5, 1.5, 2.0, 2.0, 2.0)  # how likely a picture of so many things is to be learnt from
 DRAWN = MODULES | {"collage": collage, "page": page}  # a module for each kind of picture that there is
