@@ -5,7 +5,10 @@
 #include "topology.h"
 
 #include <math.h>
+#include <stdint.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 float *
 cpu_alloc (size_t n, const char *what, GError **error)
@@ -256,6 +259,18 @@ cpu_session_free (gpointer data)
   g_free (session);
 }
 
+/* A cache fills each head's part from its start, and these parts are smaller than huge pages: such
+ * pages would all be backed at once, for positions that most conversations never reach. */
+static void
+refuse_huge_pages (void *data, size_t bytes)
+{
+  uintptr_t page = (uintptr_t)sysconf (_SC_PAGESIZE);
+  uintptr_t begin = ((uintptr_t)data + page - 1) / page * page;
+  uintptr_t end = ((uintptr_t)data + bytes) / page * page;
+  if (begin < end)
+    madvise ((void *)begin, end - begin, MADV_NOHUGEPAGE);
+}
+
 static gboolean
 allocate_kv (CpuSession *session, GError **error)
 {
@@ -271,6 +286,8 @@ allocate_kv (CpuSession *session, GError **error)
                  "there is not enough memory for a conversation of %d positions (%.0f MB)%s",
                  config->context_length, (double)per_position * config->context_length / 1e6,
                  session->model->kv_dtype == ALLAVA_DTYPE_F32 ? "; --dtype bf16 needs half" : "");
+  else
+    refuse_huge_pages (session->kv, bytes);
   return session->kv != NULL;
 }
 
