@@ -139,6 +139,7 @@ def everything_has_a_name():
         app.find(desktop.BUTTON, "Add a Folder")
         expect_names(app, "in the model menu")
         press("Escape")
+        app.gone(desktop.BUTTON, "Add a Folder")  # it takes the keys until then
         press("ctrl+comma")
         app.find(None, "^Precision$")
         expect_names_by_tab(app)
