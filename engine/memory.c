@@ -3,6 +3,8 @@
 #include "cgroup.h"
 
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 /* ---- What is free ---------------------------------------------------------------------------- */
 
@@ -89,6 +91,19 @@ allava_memory_read_free (const char *root)
       bytes = MIN (bytes, read_left (&hierarchies[i], dirs->pdata[j]));
   }
   return bytes;
+}
+
+/* ---- Pages ----------------------------------------------------------------------------------- */
+
+void
+allava_memory_advise (const void *data, size_t n_bytes, gboolean whole, int advice)
+{
+  uintptr_t page = (uintptr_t)sysconf (_SC_PAGESIZE);
+  uintptr_t begin = (uintptr_t)data, end = begin + n_bytes;
+  begin = (begin + (whole ? page - 1 : 0)) / page * page;
+  end = (end + (whole ? 0 : page - 1)) / page * page;
+  if (begin < end)
+    madvise ((void *)begin, end - begin, advice);
 }
 
 /* ---- What fits ------------------------------------------------------------------------------- */

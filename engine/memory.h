@@ -8,6 +8,10 @@
  * since it is given back. ROOT is "/", but in tests. SIZE_MAX where nothing is known. */
 size_t allava_memory_read_free (const char *root);
 
+/* madvise for the pages that [DATA, DATA + N_BYTES) touches, or with WHOLE those that hold nothing
+ * else. What fails is let pass: it is advice. */
+void allava_memory_advise (const void *data, size_t n_bytes, gboolean whole, int advice);
+
 typedef struct {
   AllavaDtype dtype;
   size_t bytes; /* weights, one session's KV cache, intermediate results */

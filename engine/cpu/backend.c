@@ -8,7 +8,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 float *
 cpu_alloc (size_t n, const char *what, GError **error)
@@ -259,18 +258,6 @@ cpu_session_free (gpointer data)
   g_free (session);
 }
 
-/* A cache fills each head's part from its start, and these parts are smaller than huge pages: such
- * pages would all be backed at once, for positions that most conversations never reach. */
-static void
-refuse_huge_pages (void *data, size_t bytes)
-{
-  uintptr_t page = (uintptr_t)sysconf (_SC_PAGESIZE);
-  uintptr_t begin = ((uintptr_t)data + page - 1) / page * page;
-  uintptr_t end = ((uintptr_t)data + bytes) / page * page;
-  if (begin < end)
-    madvise ((void *)begin, end - begin, MADV_NOHUGEPAGE);
-}
-
 static gboolean
 allocate_kv (CpuSession *session, GError **error)
 {
@@ -287,7 +274,9 @@ allocate_kv (CpuSession *session, GError **error)
                  config->context_length, (double)per_position * config->context_length / 1e6,
                  session->model->kv_dtype == ALLAVA_DTYPE_F32 ? "; --dtype bf16 needs half" : "");
   else
-    refuse_huge_pages (session->kv, bytes);
+    /* Each head's part fills from its start, and is smaller than a huge page: such pages would all
+     * be backed at once, for positions that most conversations never reach. */
+    allava_memory_advise (session->kv, bytes, TRUE, MADV_NOHUGEPAGE);
   return session->kv != NULL;
 }
 
