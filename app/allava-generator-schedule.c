@@ -109,6 +109,8 @@ answered (gpointer data)
   } else {
     if (g_error_matches (job->error, ALLAVA_ERROR, ALLAVA_ERROR_DEVICE))
       leave_gpu (self);
+    if (g_error_matches (job->error, ALLAVA_ERROR, ALLAVA_ERROR_CHANGED))
+      self->stale = self->model_path != NULL;
     finish (answer, ALLAVA_MESSAGE_FAILED, job->error->message);
   }
   allava_answer_job_free (job);

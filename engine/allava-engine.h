@@ -3,10 +3,11 @@
  * Runs LLaVA-Phi vision-language models (ALLaVA, arXiv 2402.11684): a CLIP vision tower, an MLP
  * projector and a Phi-2 decoder, from a Hugging Face folder.
  *
- * Every call is synchronous. There is no global state. An AllavaModel and an AllavaTokenizer are
- * read-only once loaded and may be shared by threads; an AllavaSession belongs to one thread at a
- * time. Functions that take a GError fill it with a single sentence that names the file or input
- * and what is wrong with it.
+ * Every call is synchronous. An AllavaModel and an AllavaTokenizer are read-only once loaded and
+ * may be shared by threads; an AllavaSession belongs to one thread at a time. There is no global
+ * state, but for a handler of SIGBUS: a file that is cut short under a model ends its answers with
+ * an error, and not the process. Functions that take a GError fill it with a single sentence that
+ * names the file or input and what is wrong with it.
  */
 #pragma once
 
@@ -29,6 +30,7 @@ typedef enum {
   ALLAVA_ERROR_MEMORY,      /* not enough memory for weights or KV cache */
   ALLAVA_ERROR_DEVICE,      /* the device asked for is missing or failed */
   ALLAVA_ERROR_NOT_FINITE,  /* the model computed NaN or infinity: damaged weights */
+  ALLAVA_ERROR_CHANGED,     /* a model's file was changed while it was in use: load it anew */
 } AllavaError;
 
 GQuark allava_error_quark (void);

@@ -195,6 +195,19 @@ choose_dtype (AllavaModel *model, AllavaModelOptions *options, GError **error)
   return TRUE;
 }
 
+static gboolean
+check_files (const AllavaModel *model, GError **error)
+{
+  return allava_safetensors_check (model->set, error) &&
+         allava_safetensors_check (model->tower, error);
+}
+
+gboolean
+allava_model_check (const AllavaModel *model, GError **error)
+{
+  return model->backend->copies || check_files (model, error);
+}
+
 typedef struct {
   AllavaSafetensors *set;
   GCancellable *cancellable;
@@ -227,6 +240,8 @@ fill_backend (AllavaModel *model, const AllavaModelOptions *options, GError **er
       model->backend->load (&model->config, &model->weights, options, &model->info, error);
   if (thread != NULL)
     g_thread_join (thread);
+  if (model->backend_model != NULL && !check_files (model, error))
+    g_clear_pointer (&model->backend_model, model->backend->unload);
   return model->backend_model != NULL;
 }
 

@@ -25,3 +25,7 @@ AllavaModel *allava_model_load_on (const AllavaBackend *backend,
                                    const char *dir,
                                    const AllavaModelOptions *options,
                                    GError **error);
+
+/* Whether what was computed so far came from the files as they were when they were loaded. To be
+ * asked after each step, before its outcome is shown. Error: CHANGED. */
+gboolean allava_model_check (const AllavaModel *model, GError **error);

@@ -418,6 +418,19 @@ make_partial (const char *out, GError **error)
   return g_steal_pointer (&path);
 }
 
+/* What was written of files that changed meanwhile is worth nothing, whatever else went wrong. */
+static gboolean
+write_checked (Job *job, GError **error)
+{
+  g_autoptr (GError) local = NULL;
+  gboolean written = write_weights (job, &local);
+  if (!allava_safetensors_check (job->set, error) || !allava_safetensors_check (job->tower, error))
+    return FALSE;
+  if (!written)
+    g_propagate_error (error, g_steal_pointer (&local));
+  return written;
+}
+
 static gboolean
 make_folder (Job *job, const char *dir, const char *out, GError **error)
 {
@@ -425,7 +438,7 @@ make_folder (Job *job, const char *dir, const char *out, GError **error)
   if (partial == NULL)
     return FALSE;
   job->path = g_build_filename (partial, "model.safetensors", NULL);
-  if (write_weights (job, error) && copy_files (dir, partial, error)) {
+  if (write_checked (job, error) && copy_files (dir, partial, error)) {
     if (g_rename (partial, out) == 0)
       return TRUE;
     set_write_error (out, error);

@@ -300,6 +300,8 @@ next_token (Generation *generation, gboolean may_end, GError **error)
   AllavaSession *session = generation->session;
   const AllavaModel *model = session->model;
   int32_t id;
+  if (!allava_model_check (model, error))
+    return -1;
   if (model->backend->answer_next == NULL)
     return choose (session, &generation->sampler, may_end, error);
   if (!model->backend->answer_next (session->backend, &id, error))
@@ -503,7 +505,8 @@ allava_session_trace (AllavaSession *session,
   gboolean ok =
       trace_images (session, &prompt, &trace, &layout, owned, error) &&
       model->backend->prefill (session->backend, (const AllavaSegment *)layout.segments->data,
-                               layout.segments->len, 0, &trace, NULL, error);
+                               layout.segments->len, 0, &trace, NULL, error) &&
+      allava_model_check (model, error);
   allava_layout_clear (&layout);
   allava_prompt_clear (&prompt);
   return ok;

@@ -1,13 +1,11 @@
 #include "safetensors.h"
 
 #include "json.h"
+#include "mapping.h"
 #include "memory.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 /* The format's own limit on the header. */
 #define MAX_HEADER ((size_t)100 * 1000 * 1000)
@@ -18,7 +16,7 @@ typedef struct {
   char *path;
   const char *data;
   size_t length;
-  gboolean mapped;
+  AllavaMapping *mapping; /* NULL: in the caller's memory */
 } Shard;
 
 struct _AllavaSafetensors {
@@ -31,8 +29,7 @@ static void
 shard_free (gpointer data)
 {
   Shard *shard = data;
-  if (shard->mapped)
-    munmap ((void *)shard->data, shard->length);
+  allava_mapping_free (shard->mapping);
   g_free (shard->path);
   g_free (shard);
 }
@@ -173,7 +170,7 @@ parse_tensor (
   tensor->file = shard->path;
   tensor->type_name = g_strdup (type_name);
   tensor->type = parse_type (type_name, &bits);
-  tensor->mapped = shard->mapped;
+  tensor->mapped = shard->mapping != NULL;
   if (!parse_shape (tensor, shape, error) ||
       !parse_offsets (tensor, offsets, bits, shard->data + data_offset, shard->length - data_offset,
                       error))
@@ -277,32 +274,11 @@ add_shard (AllavaSafetensors *set, Shard *shard, GError **error)
 static Shard *
 map_file (const char *path, GError **error)
 {
-  int fd = open (path, O_RDONLY | O_CLOEXEC);
-  struct stat status;
-  void *data = MAP_FAILED;
-  if (fd >= 0 && fstat (fd, &status) == 0) {
-    if (!S_ISREG (status.st_mode))
-      errno = EINVAL;
-    else if (status.st_size == 0) {
-      g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_FORMAT, "%s is empty", path);
-      close (fd);
-      return NULL;
-    } else
-      data = mmap (NULL, status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-  }
-  int reason = errno;
-  if (fd >= 0)
-    close (fd);
-  if (data == MAP_FAILED) {
-    g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_FILE, "%s cannot be read: %s", path,
-                 g_strerror (reason));
+  AllavaMapping *mapping = allava_mapping_new (path, error);
+  if (mapping == NULL)
     return NULL;
-  }
-  Shard *shard = g_new0 (Shard, 1);
-  shard->path = g_strdup (path);
-  shard->data = data;
-  shard->length = status.st_size;
-  shard->mapped = TRUE;
+  Shard *shard = g_new (Shard, 1);
+  *shard = (Shard){g_strdup (path), mapping->data, mapping->length, mapping};
   return shard;
 }
 
@@ -459,10 +435,21 @@ allava_safetensors_get_metadata (AllavaSafetensors *set, const char *key)
   return g_hash_table_lookup (set->metadata, key);
 }
 
+gboolean
+allava_safetensors_check (AllavaSafetensors *set, GError **error)
+{
+  for (guint i = 0; set != NULL && i < set->shards->len; i++) {
+    const Shard *shard = set->shards->pdata[i];
+    if (shard->mapping != NULL && !allava_mapping_check (shard->mapping, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
 /* ---- Reading ahead --------------------------------------------------------------------------- */
 
 /* Reads N bytes from AT on ahead. Best effort, without which pages come when they are touched: but
- * those that would then end the program are an error. */
+ * those that could not come then are an error. */
 static gboolean
 read_ahead (const Shard *shard, size_t at, size_t n, GError **error)
 {
@@ -493,7 +480,7 @@ allava_safetensors_warm (AllavaSafetensors *set,
       if (g_cancellable_set_error_if_cancelled (cancellable, error))
         return FALSE;
       size_t n = MIN (step, shard->length - at);
-      if (shard->mapped && ahead && !read_ahead (shard, at, n, error))
+      if (shard->mapping != NULL && ahead && !read_ahead (shard, at, n, error))
         return FALSE;
       done += n;
       if (progress != NULL)
@@ -503,26 +490,16 @@ allava_safetensors_warm (AllavaSafetensors *set,
   return TRUE;
 }
 
-/* The pages that TENSOR touches, or with WHOLE those that hold nothing else. */
-static void
-advise (const AllavaTensor *tensor, gboolean whole, int advice)
-{
-  uintptr_t page = (uintptr_t)sysconf (_SC_PAGESIZE);
-  uintptr_t begin = (uintptr_t)tensor->data, end = begin + tensor->n_bytes;
-  begin = (begin + (whole ? page - 1 : 0)) / page * page;
-  end = (end + (whole ? 0 : page - 1)) / page * page;
-  if (tensor->mapped && begin < end)
-    madvise ((void *)begin, end - begin, advice);
-}
-
 void
 allava_safetensors_fetch (const AllavaTensor *tensor)
 {
-  advise (tensor, FALSE, MADV_POPULATE_READ);
+  if (tensor->mapped)
+    allava_memory_advise (tensor->data, tensor->n_bytes, FALSE, MADV_POPULATE_READ);
 }
 
 void
 allava_safetensors_release (const AllavaTensor *tensor)
 {
-  advise (tensor, TRUE, MADV_DONTNEED);
+  if (tensor->mapped)
+    allava_memory_advise (tensor->data, tensor->n_bytes, TRUE, MADV_DONTNEED);
 }

@@ -57,6 +57,10 @@ GPtrArray *allava_safetensors_list (AllavaSafetensors *set);
 /* A string of a file's __metadata__, or NULL; the first file that has it decides. */
 const char *allava_safetensors_get_metadata (AllavaSafetensors *set, const char *key);
 
+/* Whether what was read from all files so far was theirs (see mapping.h). NULL is fine.
+ * Error: CHANGED. */
+gboolean allava_safetensors_check (AllavaSafetensors *set, GError **error);
+
 /* Reads one tensor's mapped pages ahead; and gives back those that are its alone. */
 void allava_safetensors_fetch (const AllavaTensor *tensor);
 void allava_safetensors_release (const AllavaTensor *tensor);

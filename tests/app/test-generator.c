@@ -255,6 +255,22 @@ test_lost_gpu (Fixture *fixture, gconstpointer data)
   testing_wait_until (g_str_equal (allava_generator_get_device (fixture->generator), "auto"));
 }
 
+/* A model whose file was changed under it is loaded anew. */
+static void
+test_changed_file (Fixture *fixture, gconstpointer data)
+{
+  GAsyncResult *slot = NULL;
+  allava_generator_load (fixture->generator, "/models/slow");
+  g_autoptr (AllavaMessage) answer = ask (fixture, "fail for a file", NULL, &slot);
+  wait_answer (fixture, &slot);
+  assert_message (answer, ALLAVA_MESSAGE_FAILED, "");
+  g_assert_cmpstr (allava_message_get_error (answer), ==, "the file was changed");
+  g_assert_cmpint (allava_generator_get_state (fixture->generator), ==, ALLAVA_GENERATOR_LOADING);
+  g_autoptr (AllavaMessage) next = ask (fixture, "hello", NULL, &slot);
+  wait_answer (fixture, &slot);
+  assert_message (next, ALLAVA_MESSAGE_COMPLETE, "answer 1 to hello");
+}
+
 /* After the minutes set, memory is given back; the next question loads the model again. */
 static void
 test_idle_unload (Fixture *fixture, gconstpointer data)
@@ -448,6 +464,7 @@ main (int argc, char **argv)
   ADD ("/generator/late-error", test_late_error);
   ADD ("/generator/device", test_device);
   ADD ("/generator/lost-gpu", test_lost_gpu);
+  ADD ("/generator/changed-file", test_changed_file);
   ADD ("/generator/idle-unload", test_idle_unload);
   ADD ("/generator/shut", test_shut);
   ADD ("/generator/shut-while-loading", test_shut_while_loading);

@@ -3,6 +3,7 @@
 
 #include <glib/gstdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define N_PICTURES 3
 
@@ -336,9 +337,9 @@ test_foreign_picture (Fixture *fixture, gconstpointer data)
 
 /* ---- Damaged weights ------------------------------------------------------------------------- */
 
-/* Copies the checkpoint with PATTERN in place of its weight files' last eighths. */
+/* Copies the checkpoint, unless PATTERN is 0 with it in place of its weight files' last eighths. */
 static char *
-copy_damaged (const char *name, uint8_t pattern)
+copy_checkpoint (const char *name, uint8_t pattern)
 {
   g_autoptr (GError) error = NULL;
   g_autofree char *from = checkpoint (name);
@@ -354,7 +355,7 @@ copy_damaged (const char *name, uint8_t pattern)
     size_t length;
     if (!g_file_get_contents (in, &bytes, &length, NULL))
       continue;
-    if (g_str_has_suffix (file, ".safetensors"))
+    if (pattern != 0 && g_str_has_suffix (file, ".safetensors"))
       memset (bytes + length - length / 8, pattern, length / 8);
     g_file_set_contents (out, bytes, length, &error);
     g_assert_no_error (error);
@@ -377,7 +378,7 @@ remove_folder (const char *path)
 static void
 test_not_finite (void)
 {
-  g_autofree char *dir = copy_damaged ("base", 0xff); /* NaN in every float format */
+  g_autofree char *dir = copy_checkpoint ("base", 0xff); /* NaN in every float format */
   g_autoptr (GError) error = NULL;
   const AllavaModelOptions options = ALLAVA_MODEL_OPTIONS_INIT;
   g_autoptr (AllavaModel) model = test_load_model (dir, &options, &error);
@@ -389,6 +390,60 @@ test_not_finite (void)
   g_assert_false (
       allava_session_generate (session, &turn, 1, &sixteen, NULL, NULL, &result, &error));
   g_assert_error (error, ALLAVA_ERROR, ALLAVA_ERROR_NOT_FINITE);
+  remove_folder (dir);
+}
+
+typedef struct {
+  const char *dir; /* whose weights are cut short */
+  int pieces;
+} Cutter;
+
+static gboolean
+cut_cb (const char *text, gpointer user_data)
+{
+  Cutter *cutter = user_data;
+  g_autoptr (GDir) dir = g_dir_open (cutter->dir, 0, NULL);
+  const char *file;
+  while ((file = g_dir_read_name (dir)) != NULL) {
+    g_autofree char *path = g_build_filename (cutter->dir, file, NULL);
+    if (g_str_has_suffix (file, ".safetensors"))
+      g_assert_cmpint (truncate (path, 0), ==, 0);
+  }
+  cutter->pieces++;
+  return TRUE;
+}
+
+/* Weights that are used where they lie in the file end the answer when they are taken away, and
+ * nothing made of what is left is shown; a device that has its own copy does not care. */
+static void
+test_files_cut_short (void)
+{
+  g_autofree char *dir = copy_checkpoint ("base", 0);
+  g_autoptr (GError) error = NULL;
+  const AllavaModelOptions options = ALLAVA_MODEL_OPTIONS_INIT;
+  g_autoptr (AllavaModel) model = test_load_model (dir, &options, &error);
+  g_assert_no_error (error);
+  g_autoptr (AllavaSession) session = allava_session_new (model, &error);
+  g_assert_no_error (error);
+  const AllavaTurn turn = {ALLAVA_ROLE_USER, "What?"};
+  AllavaGenerateResult result = {0};
+  Cutter cutter = {dir};
+  gboolean answered =
+      allava_session_generate (session, &turn, 1, &sixteen, cut_cb, &cutter, &result, &error);
+  if (model->backend->copies) {
+    g_assert_no_error (error);
+    g_assert_cmpuint (result.tokens->len, ==, 16);
+  } else {
+    g_assert_error (error, ALLAVA_ERROR, ALLAVA_ERROR_CHANGED);
+    g_assert_nonnull (strstr (error->message, dir));
+    g_assert_cmpint (cutter.pieces, ==, 1);
+    g_clear_error (&error);
+    g_assert_false (
+        allava_session_generate (session, &turn, 1, &sixteen, NULL, NULL, &result, &error));
+    g_assert_error (error, ALLAVA_ERROR, ALLAVA_ERROR_CHANGED);
+  }
+  g_assert_cmpint (answered, ==, model->backend->copies);
+  allava_generate_result_clear (&result);
   remove_folder (dir);
 }
 
@@ -416,5 +471,6 @@ main (int argc, char **argv)
   if (!on_cpu)
     g_test_add ("/session/random-walk-f16", Fixture, &in_f16, set_up, test_random_walk, tear_down);
   g_test_add_func ("/session/not-finite", test_not_finite);
+  g_test_add_func ("/session/files-cut-short", test_files_cut_short);
   return g_test_run ();
 }
