@@ -78,7 +78,8 @@ set_details (AllavaGenerator *self, AllavaMessage *message, const AllavaAnswerJo
   allava_message_set_details (message, &details);
 }
 
-/* A GPU that fails is given up: the model is loaded anew, for the processor. */
+/* A GPU that fails, or has too little memory, is given up: the model is loaded anew, for the
+ * processor. */
 static void
 leave_gpu (AllavaGenerator *self)
 {
@@ -107,7 +108,8 @@ answered (gpointer data)
   } else if (g_error_matches (job->error, G_IO_ERROR, G_IO_ERROR_CANCELLED)) {
     finish (answer, ALLAVA_MESSAGE_STOPPED, NULL);
   } else {
-    if (g_error_matches (job->error, ALLAVA_ERROR, ALLAVA_ERROR_DEVICE))
+    if (g_error_matches (job->error, ALLAVA_ERROR, ALLAVA_ERROR_DEVICE) ||
+        g_error_matches (job->error, ALLAVA_ERROR, ALLAVA_ERROR_MEMORY))
       leave_gpu (self);
     if (g_error_matches (job->error, ALLAVA_ERROR, ALLAVA_ERROR_CHANGED))
       self->stale = self->model_path != NULL;

@@ -94,14 +94,20 @@ launch_step (CudaSession *session, CudaGraphKind kind)
     cuda_graph_launch (queue, session->graphs[kind]);
 }
 
+void
+cuda_queue_decode (CudaSession *session, int32_t id, size_t position)
+{
+  const CudaState state = {.token = id, .position = (int32_t)position};
+  cuda_set_state (&session->queue, session->one.state, &state);
+  launch_step (session, CUDA_GRAPH_FORWARD);
+}
+
 gboolean
 cuda_decode (gpointer data, int32_t id, size_t position, GError **error)
 {
   CudaSession *session = data;
-  const CudaState state = {.token = id, .position = (int32_t)position};
-  cuda_device_enter (session->model->device);
-  cuda_set_state (&session->queue, session->one.state, &state);
-  launch_step (session, CUDA_GRAPH_FORWARD);
+  cuda_session_enter (session);
+  cuda_queue_decode (session, id, position);
   return cuda_queue_wait (&session->queue, error);
 }
 
@@ -157,7 +163,7 @@ cuda_answer_begin (gpointer data, const AllavaAnswer *answer, GError **error)
       .temperature = sampler->temperature,
       .random = sampler->state,
   };
-  cuda_device_enter (session->model->device);
+  cuda_session_enter (session);
   if (!upload_allowed (session, answer, error))
     return FALSE;
   size_t room = session->model->config->context_length - answer->position;

@@ -224,6 +224,7 @@ cuda_measure_bandwidth (gpointer data)
   double bandwidth = 0;
   cuda_device_enter (model->device);
   size_t bytes = MIN ((size_t)512 << 20, cuda_device_get_free (model->device) / 4) & ~(size_t)255;
+  size_t peak = cuda_device_get_peak (model->device); /* what follows is not the model's */
   CudaQueue queue;
   char *buffer = cuda_alloc (model->device, 2 * bytes, "measuring", NULL);
   if (buffer != NULL && cuda_queue_init (&queue, model->device, NULL)) {
@@ -231,6 +232,7 @@ cuda_measure_bandwidth (gpointer data)
     cuda_queue_clear (&queue);
   }
   cuda_free (model->device, buffer);
+  cuda_device_set_peak (model->device, peak);
   return bandwidth;
 }
 

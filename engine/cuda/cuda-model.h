@@ -223,6 +223,9 @@ size_t cuda_count_session (const CudaModel *model); /* bytes of a session */
 gpointer cuda_session_new (gpointer model, GError **error);
 void cuda_session_free (gpointer session);
 
+/* Before a step that does not build on one before. */
+void cuda_session_enter (CudaSession *session);
+
 /* Makes room for ROWS positions in the session's scratch. */
 gboolean cuda_session_reserve (CudaSession *session, size_t rows, GError **error);
 
@@ -261,6 +264,9 @@ gboolean cuda_answer_next (gpointer session, int32_t *id, GError **error);
 
 /* Queues logits = lm_head (final_layernorm (X)), one row. */
 void cuda_queue_head (CudaSession *session, const float *x, float *logits);
+
+/* Queues token ID at POSITION, and its logits. */
+void cuda_queue_decode (CudaSession *session, int32_t id, size_t position);
 
 /* Queues a decoder layer over the one row of the session's, at the state's position. */
 void cuda_queue_layer (CudaSession *session, int layer);

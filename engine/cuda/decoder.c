@@ -287,6 +287,7 @@ show_logits (CudaSession *session, const AllavaTrace *trace, size_t m, GError **
   return ok;
 }
 
+/* One token alone, such as a prompt's last when it is asked again, takes a token's way. */
 static gboolean
 prefill (CudaSession *session,
          const AllavaSegment *segments,
@@ -297,12 +298,17 @@ prefill (CudaSession *session,
          GError **error)
 {
   size_t total = 0, m = 0, chunk = MIN (CUDA_CHUNK, session->model->config->context_length);
+  const AllavaSegment *last = &segments[n_segments - 1];
   for (size_t i = 0; i < n_segments; i++)
     total += segments[i].n;
   if (!cuda_session_reserve (session, trace != NULL ? total : chunk, error))
     return FALSE;
   for (size_t done = 0; done < total; done += m) {
     m = MIN (total - done, session->rows.rows);
+    if (done + 1 == total && last->ids != NULL && trace == NULL) {
+      cuda_queue_decode (session, last->ids[last->n - 1], position + done);
+      return TRUE;
+    }
     embed (session, segments, n_segments, done, m);
     if (!run_layers (session, position + done, m, trace, cancellable, error))
       return FALSE;
@@ -327,7 +333,7 @@ cuda_prefill (gpointer data,
               GError **error)
 {
   CudaSession *session = data;
-  cuda_device_enter (session->model->device);
+  cuda_session_enter (session);
   gboolean ok = prefill (session, segments, n_segments, position, trace, cancellable, error);
   /* Also after a failure: nothing is queued any more when the caller does something else. */
   return cuda_queue_wait (&session->queue, ok ? error : NULL) && ok;

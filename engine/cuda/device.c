@@ -14,6 +14,9 @@
 /* cuBLASLt's own failures, among cudaError_t's numbers. */
 #define CUBLAS_FAILED 100000
 
+/* How many of cuBLASLt's ways to do a product are looked at. */
+#define CANDIDATES 8
+
 /* What cuBLASLt chooses by. */
 typedef struct {
   size_t m, n, k, x_stride, w_stride, y_stride;
@@ -23,8 +26,8 @@ typedef struct {
 
 typedef struct {
   Shape shape;
-  gboolean found; /* FALSE: cuBLASLt cannot do this */
-  cublasLtMatmulAlgo_t algo;
+  int n;                                  /* 0: cuBLASLt cannot do this */
+  cublasLtMatmulAlgo_t algos[CANDIDATES]; /* the best first */
 } Plan;
 
 struct _CudaDevice {
@@ -32,7 +35,7 @@ struct _CudaDevice {
   CudaDeviceInfo info;
   cublasLtHandle_t blas;
   GMutex mutex;      /* of all below */
-  GHashTable *plans; /* Plan: cuBLASLt's choice for each shape met */
+  GHashTable *plans; /* Plan: cuBLASLt's choice for each shape met; none ever leaves */
   GHashTable *sizes; /* address -> bytes */
   size_t bytes;
   size_t peak;
@@ -186,6 +189,14 @@ cuda_device_get_peak (CudaDevice *device)
   return peak;
 }
 
+void
+cuda_device_set_peak (CudaDevice *device, size_t peak)
+{
+  g_mutex_lock (&device->mutex);
+  device->peak = MAX (peak, device->bytes);
+  g_mutex_unlock (&device->mutex);
+}
+
 void *
 cuda_alloc (CudaDevice *device, size_t bytes, const char *what, GError **error)
 {
@@ -297,12 +308,19 @@ cuda_queue_forget (CudaQueue *queue)
   queue->status = cudaSuccess;
 }
 
+void
+cuda_queue_retry (CudaQueue *queue)
+{
+  if (queue->status == cudaErrorMemoryAllocation)
+    cuda_queue_forget (queue);
+}
+
 CudaEvent *
 cuda_event_new (CudaQueue *queue)
 {
   cudaEvent_t event = NULL;
   if (queue->status == cudaSuccess)
-    note (queue, cudaEventCreateWithFlags (&event, cudaEventDisableTiming));
+    note (queue, cudaEventCreateWithFlags (&event, cudaEventDisableTiming | cudaEventBlockingSync));
   return (CudaEvent *)event;
 }
 
@@ -422,8 +440,19 @@ fill_shape (Shape *shape, const CudaProduct *p, cublasLtEpilogue_t epilogue)
   shape->epilogue = epilogue, shape->accumulate = p->accumulate;
 }
 
+/* Up to CUDA 13.4 some algorithms compute wrongly then (release notes of 13.4 Update 1). */
 static gboolean
-find_algorithm (CudaDevice *device, const Shape *shape, Description *d, cublasLtMatmulAlgo_t *algo)
+splits_unevenly (const cublasLtMatmulAlgo_t *algo, size_t k)
+{
+  int32_t parts = 1;
+  size_t size;
+  cublasLtMatmulAlgoConfigGetAttribute (algo, CUBLASLT_ALGO_CONFIG_SPLITK_NUM, &parts, sizeof parts,
+                                        &size);
+  return parts > 1 && k % (size_t)parts != 0;
+}
+
+static void
+find_algorithms (CudaDevice *device, const Shape *shape, Description *d, Plan *plan)
 {
   const size_t workspace = WORKSPACE;
   /* Parts of a sum stay f32, which they need not in the output's type, and are added in one order,
@@ -443,23 +472,21 @@ find_algorithm (CudaDevice *device, const Shape *shape, Description *d, cublasLt
                                         &shape->y_alignment, sizeof shape->y_alignment);
   cublasLtMatmulPreferenceSetAttribute (&preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES,
                                         &shape->y_alignment, sizeof shape->y_alignment);
-  cublasLtMatmulHeuristicResult_t result;
+  cublasLtMatmulHeuristicResult_t results[CANDIDATES];
   int n = 0;
   if (cublasLtMatmulAlgoGetHeuristic (device->blas, &d->op, &d->w, &d->x, &d->y, &d->y, &preference,
-                                      1, &result, &n) != CUBLAS_STATUS_SUCCESS ||
-      n == 0 || result.state != CUBLAS_STATUS_SUCCESS)
-    return FALSE;
-  *algo = result.algo;
-  return TRUE;
+                                      CANDIDATES, results, &n) != CUBLAS_STATUS_SUCCESS)
+    return;
+  for (int unevenly = FALSE; unevenly <= TRUE; unevenly++) /* those come last */
+    for (int i = 0; i < n; i++)
+      if (results[i].state == CUBLAS_STATUS_SUCCESS &&
+          splits_unevenly (&results[i].algo, shape->k) == unevenly)
+        plan->algos[plan->n++] = results[i].algo;
 }
 
-/* The algorithm for P with EPILOGUE, asked for once for each shape. FALSE: there is none. */
-static gboolean
-get_algorithm (CudaDevice *device,
-               const CudaProduct *p,
-               cublasLtEpilogue_t epilogue,
-               Description *d,
-               cublasLtMatmulAlgo_t *algo)
+/* How to do P with EPILOGUE, asked for once for each shape. */
+static const Plan *
+get_plan (CudaDevice *device, const CudaProduct *p, cublasLtEpilogue_t epilogue, Description *d)
 {
   Shape shape;
   fill_shape (&shape, p, epilogue);
@@ -468,13 +495,28 @@ get_algorithm (CudaDevice *device,
   if (plan == NULL) {
     plan = g_new0 (Plan, 1);
     plan->shape = shape;
-    plan->found = find_algorithm (device, &shape, d, &plan->algo);
+    find_algorithms (device, &shape, d, plan);
     g_hash_table_insert (device->plans, &plan->shape, plan);
   }
-  gboolean found = plan->found;
-  *algo = plan->algo;
   g_mutex_unlock (&device->mutex);
-  return found;
+  return plan;
+}
+
+/* What cuBLASLt offers for a shape it may still refuse, one row in CUDA 13.3 for one: then the next
+ * best is taken. */
+static cublasStatus_t
+multiply (CudaQueue *queue, const CudaProduct *p, cublasLtEpilogue_t epilogue)
+{
+  const float one = 1, beta = p->accumulate ? 1 : 0;
+  cublasStatus_t status = CUBLAS_STATUS_NOT_SUPPORTED;
+  Description d;
+  describe (p, epilogue, &d);
+  const Plan *plan = get_plan (queue->device, p, epilogue, &d);
+  for (int i = 0; i < plan->n && status == CUBLAS_STATUS_NOT_SUPPORTED; i++)
+    status =
+        cublasLtMatmul (queue->device->blas, &d.op, &one, p->w, &d.w, p->x, &d.x, &beta, p->y, &d.y,
+                        p->y, &d.y, &plan->algos[i], queue->workspace, WORKSPACE, queue->stream);
+  return status;
 }
 
 static cublasLtEpilogue_t
@@ -488,28 +530,18 @@ choose_epilogue (const CudaProduct *p)
 void
 cuda_multiply (CudaQueue *queue, const CudaProduct *p)
 {
-  const float one = 1, beta = p->accumulate ? 1 : 0;
-  CudaDevice *device = queue->device;
-  cublasLtEpilogue_t epilogue = choose_epilogue (p);
-  Description d;
-  cublasLtMatmulAlgo_t algo;
   if (queue->status != cudaSuccess || p->m == 0)
     return;
-  describe (p, epilogue, &d);
-  if (!get_algorithm (device, p, epilogue, &d, &algo)) {
-    epilogue =
-        CUBLASLT_EPILOGUE_DEFAULT; /* an odd size: what comes after it in a step of its own */
-    describe (p, epilogue, &d);
-    if (!get_algorithm (device, p, epilogue, &d, &algo)) {
-      note (queue, CUBLAS_FAILED + CUBLAS_STATUS_NOT_SUPPORTED);
-      return;
-    }
+  cublasLtEpilogue_t epilogue = choose_epilogue (p);
+  cublasStatus_t status = multiply (queue, p, epilogue);
+  if (status == CUBLAS_STATUS_NOT_SUPPORTED && epilogue != CUBLASLT_EPILOGUE_DEFAULT) {
+    epilogue = CUBLASLT_EPILOGUE_DEFAULT; /* what comes after it in a step of its own */
+    status = multiply (queue, p, epilogue);
   }
-  cublasStatus_t status =
-      cublasLtMatmul (device->blas, &d.op, &one, p->w, &d.w, p->x, &d.x, &beta, p->y, &d.y, p->y,
-                      &d.y, &algo, queue->workspace, WORKSPACE, queue->stream);
-  if (status != CUBLAS_STATUS_SUCCESS)
+  if (status != CUBLAS_STATUS_SUCCESS) {
     note (queue, CUBLAS_FAILED + (int)status);
+    return;
+  }
   gboolean done = epilogue != CUBLASLT_EPILOGUE_DEFAULT;
   CudaGelu gelu = epilogue == CUBLASLT_EPILOGUE_GELU_BIAS ? CUDA_GELU_NONE : p->gelu;
   if (gelu == CUDA_GELU_NONE && (done || p->bias == NULL))

@@ -31,7 +31,9 @@ void cuda_device_enter (const CudaDevice *device);
 /* Bytes that can be had now; SIZE_MAX: the driver does not say, and a step to come will say why. */
 size_t cuda_device_get_free (const CudaDevice *device);
 
-size_t cuda_device_get_peak (CudaDevice *device); /* bytes had at most, by cuda_alloc() */
+/* Bytes had at most, by cuda_alloc(); and from now on, as if it had never been more than PEAK. */
+size_t cuda_device_get_peak (CudaDevice *device);
+void cuda_device_set_peak (CudaDevice *device, size_t peak);
 
 /* Memory on the GPU, all zero, aligned to 256 bytes. Errors: MEMORY, naming WHAT; DEVICE. */
 void *cuda_alloc (CudaDevice *device, size_t bytes, const char *what, GError **error);
@@ -59,7 +61,11 @@ gboolean cuda_queue_check (CudaQueue *queue, GError **error);
 /* Forgets a failure that the caller has another way around. One of the device itself comes back. */
 void cuda_queue_forget (CudaQueue *queue);
 
-/* A place in a queue that the host can wait for. */
+/* Forgets that there was too little memory, which kernels and graphs need too when they are first
+ * launched: somebody may have given some back. Before a step that does not build on one before. */
+void cuda_queue_retry (CudaQueue *queue);
+
+/* A place in a queue that the host can wait for, asleep. */
 typedef struct _CudaEvent CudaEvent;
 
 CudaEvent *cuda_event_new (CudaQueue *queue);

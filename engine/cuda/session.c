@@ -191,6 +191,13 @@ cuda_session_free (gpointer data)
   g_free (session);
 }
 
+void
+cuda_session_enter (CudaSession *session)
+{
+  cuda_device_enter (session->model->device);
+  cuda_queue_retry (&session->queue);
+}
+
 CudaCache
 cuda_session_cache (const CudaSession *session, int layer)
 {

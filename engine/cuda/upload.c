@@ -121,7 +121,7 @@ read_row (const AllavaParam *param, size_t row, size_t n, float *x)
 static char *
 next_buffer (CudaUpload *upload)
 {
-  if (upload->error != NULL ||
+  if (upload->error != NULL || !cuda_queue_check (&upload->queue, &upload->error) ||
       g_cancellable_set_error_if_cancelled (upload->options->cancellable, &upload->error))
     return NULL;
   upload->turn ^= 1;

@@ -246,7 +246,7 @@ cuda_encode (gpointer data,
   CudaSession *session = data;
   CudaModel *model = session->model;
   size_t size = model->config->vision.image_size, bytes = 3 * size * size * sizeof (float);
-  cuda_device_enter (model->device);
+  cuda_session_enter (session);
   float *values = take_features (model, error);
   if (values == NULL)
     return NULL;

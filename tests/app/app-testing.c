@@ -194,8 +194,9 @@ testing_add_image (AllavaImageStore *store, int seed)
  * Its models are folders that need not exist: one named "broken" fails to load, one named "slow"
  * loads until it is cancelled or 200 ms have gone, one named "late" breaks when it is cancelled. It
  * answers "answer N to QUESTION" in pieces, N the number of turns; asked "forever" it goes on until
- * stopped, asked "fail" it fails, asked "fail on a GPU" its device does, and asked "fail for a
- * file" the model's file. What is continued gets " and more". */
+ * stopped, asked "fail" it fails, asked "fail on a GPU" its device does, asked "fail for memory"
+ * there is too little of it, and asked "fail for a file" the model's was changed. What is continued
+ * gets " and more". */
 
 static gpointer
 load (const char *path, const AllavaModelOptions *options, AllavaBackendInfo *info, GError **error)
@@ -252,6 +253,10 @@ generate (gpointer loaded,
   }
   if (g_str_equal (last->text, "fail on a GPU")) {
     g_set_error_literal (error, ALLAVA_ERROR, ALLAVA_ERROR_DEVICE, "the GPU is lost");
+    return FALSE;
+  }
+  if (g_str_equal (last->text, "fail for memory")) {
+    g_set_error_literal (error, ALLAVA_ERROR, ALLAVA_ERROR_MEMORY, "there is too little memory");
     return FALSE;
   }
   if (g_str_equal (last->text, "fail for a file")) {

@@ -238,13 +238,13 @@ test_device (Fixture *fixture, gconstpointer data)
 
 /* After a GPU has failed the processor answers, and says so, until a model is chosen again. */
 static void
-test_lost_gpu (Fixture *fixture, gconstpointer data)
+lose_gpu (Fixture *fixture, const char *question, const char *says)
 {
   GAsyncResult *slot = NULL;
   allava_generator_load (fixture->generator, "/models/good");
-  g_autoptr (AllavaMessage) answer = ask (fixture, "fail on a GPU", NULL, &slot);
+  g_autoptr (AllavaMessage) answer = ask (fixture, question, NULL, &slot);
   wait_answer (fixture, &slot);
-  g_assert_cmpstr (allava_message_get_error (answer), ==, "the GPU is lost");
+  g_assert_cmpstr (allava_message_get_error (answer), ==, says);
   testing_wait_until (g_str_equal (allava_generator_get_device (fixture->generator), "cpu"));
   g_assert_cmpint (allava_generator_get_state (fixture->generator), ==, ALLAVA_GENERATOR_READY);
   g_autoptr (AllavaMessage) next = ask (fixture, "hello", NULL, &slot);
@@ -253,6 +253,13 @@ test_lost_gpu (Fixture *fixture, gconstpointer data)
 
   allava_generator_load (fixture->generator, "/models/good");
   testing_wait_until (g_str_equal (allava_generator_get_device (fixture->generator), "auto"));
+}
+
+static void
+test_lost_gpu (Fixture *fixture, gconstpointer data)
+{
+  lose_gpu (fixture, "fail on a GPU", "the GPU is lost");
+  lose_gpu (fixture, "fail for memory", "there is too little memory");
 }
 
 /* A model whose file was changed under it is loaded anew. */

@@ -70,6 +70,11 @@ test_estimate (void)
   size_t taken = allava_model_get_device_memory (model);
   g_assert_cmpuint (taken, >, 0);
   g_assert_cmpuint (taken, <=, allava_model_get_info (model)->needed_bytes);
+
+  limit_memory (taken + (1 << 20)); /* what is measured with is not the model's */
+  g_assert_cmpfloat (allava_model_measure_bandwidth (model), >, 0);
+  g_assert_cmpuint (allava_model_get_device_memory (model), ==, taken);
+  emulator_set_limits (&no_limits);
 }
 
 static gboolean
@@ -104,6 +109,34 @@ test_lost (void)
   g_assert_null (load (TINY, ALLAVA_DTYPE_F16, &error));
   g_assert_error (error, ALLAVA_ERROR, ALLAVA_ERROR_DEVICE);
   emulator_set_limits (&no_limits);
+}
+
+/* Memory that is short for a while: the session goes on when there is some again. */
+static void
+test_short_of_memory (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (AllavaModel) model = load (TINY, ALLAVA_DTYPE_F16, &error);
+  g_assert_no_error (error);
+  g_autoptr (AllavaSession) session = allava_session_new (model, &error);
+  g_assert_no_error (error);
+  const AllavaTurn turn = {ALLAVA_ROLE_USER, "What can you do?"};
+  AllavaGenerateOptions options = ALLAVA_GENERATE_OPTIONS_INIT;
+  options.max_new_tokens = options.min_new_tokens = 4;
+  AllavaGenerateResult result;
+  for (size_t kernels = 0; kernels < 42; kernels += 7) {
+    const EmulatorLimits limits = {SIZE_MAX, kernels, 9, TRUE};
+    emulator_set_limits (&limits);
+    g_assert_false (
+        allava_session_generate (session, &turn, 1, &options, NULL, NULL, &result, &error));
+    g_assert_error (error, ALLAVA_ERROR, ALLAVA_ERROR_MEMORY);
+    g_clear_error (&error);
+    emulator_set_limits (&no_limits);
+    allava_session_generate (session, &turn, 1, &options, NULL, NULL, &result, &error);
+    g_assert_no_error (error);
+    g_assert_cmpuint (result.tokens->len, ==, 4);
+    allava_generate_result_clear (&result);
+  }
 }
 
 static void
@@ -183,6 +216,7 @@ main (int argc, char **argv)
   g_test_add_func ("/cuda-limits/memory", test_memory);
   g_test_add_func ("/cuda-limits/estimate", test_estimate);
   g_test_add_func ("/cuda-limits/lost", test_lost);
+  g_test_add_func ("/cuda-limits/short-of-memory", test_short_of_memory);
   g_test_add_func ("/cuda-limits/trace", test_trace);
   g_test_add_func ("/cuda-limits/no-bf16", test_no_bf16);
   g_test_add_data_func ("/cuda-limits/q8", GINT_TO_POINTER (ALLAVA_DTYPE_Q8), test_quantized);

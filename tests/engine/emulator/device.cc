@@ -33,7 +33,7 @@ struct Stream {
   CudaGraph *capturing = nullptr;
 };
 
-EmulatorLimits limits = {SIZE_MAX, SIZE_MAX, 9};
+EmulatorLimits limits = {SIZE_MAX, SIZE_MAX, 9, 0};
 
 enum { FAILED_MEMORY = 2, FAILED_LOST = 46 };
 
@@ -64,7 +64,7 @@ simt_queue_add (CudaQueue *queue, std::function<void ()> work)
     return;
   }
   if (limits.kernels == 0) {
-    queue->status = FAILED_LOST;
+    queue->status = limits.for_memory ? FAILED_MEMORY : FAILED_LOST;
     return;
   }
   if (limits.kernels != SIZE_MAX)
@@ -119,6 +119,12 @@ size_t
 cuda_device_get_peak (CudaDevice *device)
 {
   return device->peak;
+}
+
+void
+cuda_device_set_peak (CudaDevice *device, size_t peak)
+{
+  device->peak = std::max (peak, device->bytes);
 }
 
 void *
@@ -201,6 +207,13 @@ void
 cuda_queue_forget (CudaQueue *queue)
 {
   queue->status = 0;
+}
+
+void
+cuda_queue_retry (CudaQueue *queue)
+{
+  if (queue->status == FAILED_MEMORY)
+    queue->status = 0;
 }
 
 CudaEvent *
