@@ -22,6 +22,7 @@ queue_choice (CudaSession *session, gboolean sampled)
       .best = one->best,
       .arrivals = one->arrivals + session->model->config->n_heads,
       .weights = one->weights,
+      .digits = one->digits,
   };
   cuda_choose (&session->queue, &choose);
 }

@@ -7,7 +7,7 @@
 
 #define THREADS 256
 #define DRAW_THREADS 1024
-#define BINS 256
+#define BATCH 8 /* loads on their way */
 #define NOT_FINITE UINT64_MAX
 #define NONE 0
 
@@ -27,10 +27,11 @@ unorder (uint32_t key)
   return float_of_bits (key & 0x80000000u ? key & 0x7fffffffu : ~key);
 }
 
-static __device__ __forceinline__ bool
-may_choose (const CudaChoose &p, size_t id)
+/* The end token where it may not be chosen yet, else -1. */
+static __device__ __forceinline__ int32_t
+get_barred (const CudaChoose &p)
 {
-  return p.allowed[id] && ((int32_t)id != p.state->eos || p.state->step >= p.state->min_new);
+  return p.state->step < p.state->min_new ? p.state->eos : -1;
 }
 
 /* One thread: BEST is the chosen logit's key over the id's complement, NOT_FINITE, or NONE, where
@@ -50,6 +51,39 @@ static __device__ __forceinline__ int32_t
 token_of (const CudaChoose &p, uint64_t best)
 {
   return best == NOT_FINITE ? -1 : best == NONE ? p.state->eos : (int32_t) ~(uint32_t)best;
+}
+
+/* ---- Digits ---------------------------------------------------------------------------------- */
+
+static __device__ void
+clear (CudaDigits &digits, unsigned threads)
+{
+  for (unsigned i = threadIdx.x; i < CUDA_DIGITS; i += threads)
+    digits.counts[i] = digits.low[i] = digits.high[i] = 0;
+}
+
+static __device__ void
+add (CudaDigits &digits, unsigned i, unsigned n, Sum weight)
+{
+  unsigned low = (unsigned)weight, high = (unsigned)(weight >> 32);
+  unsigned before = atomicAdd (&digits.low[i], low);
+  high += before + low < before;
+  atomicAdd (&digits.counts[i], n);
+  if (high != 0)
+    atomicAdd (&digits.high[i], high);
+}
+
+static __device__ __forceinline__ Sum
+get_sum (const CudaDigits &digits, unsigned i)
+{
+  return (Sum)digits.high[i] << 32 | digits.low[i];
+}
+
+/* Where a key with this digit at its end is counted. */
+static __device__ __forceinline__ unsigned
+digit_of (uint32_t key)
+{
+  return CUDA_DIGITS - 1 - (key & (CUDA_DIGITS - 1));
 }
 
 /* ---- The greatest ---------------------------------------------------------------------------- */
@@ -80,13 +114,14 @@ greatest_kernel (CudaChoose p)
   let_next_start ();
   wait_for_previous ();
   SHARED (GreatestShared, shared);
+  int32_t barred = get_barred (p);
   uint64_t best = NONE;
   for (size_t id = (size_t)blockIdx.x * THREADS + threadIdx.x; id < p.vocab;
        id += (size_t)gridDim.x * THREADS) {
     uint64_t key = (uint64_t)order (p.logits[id]) << 32 | (uint32_t) ~(uint32_t)id;
     if (p.allowed[id] && !isfinite (p.logits[id]))
       best = NOT_FINITE;
-    else if (may_choose (p, id) && key > best)
+    else if (p.allowed[id] && (int32_t)id != barred && key > best)
       best = key;
   }
   best = block_greatest (shared, best);
@@ -101,6 +136,8 @@ greatest_kernel (CudaChoose p)
   __threadfence ();
   best = threadIdx.x < gridDim.x ? __ldcg (&p.best[threadIdx.x]) : NONE;
   best = block_greatest (shared, best);
+  if (p.sampled)
+    clear (*p.digits, THREADS);
   if (threadIdx.x != 0)
     return;
   *p.arrivals = 0;
@@ -122,60 +159,45 @@ full_weight (size_t vocab)
   return weight;
 }
 
+/* Also counts them by their first digit, with which all searches begin: most logits share a few
+ * values of it, so that one block would long wait for itself. */
 static __global__ void
 weigh_kernel (CudaChoose p)
 {
   let_next_start ();
   wait_for_previous ();
+  SHARED (CudaDigits, shared);
   uint64_t best = p.best[CUDA_CHOOSE_PARTS];
   double full = full_weight (p.vocab), greatest = unorder ((uint32_t)(best >> 32));
+  int32_t barred = get_barred (p);
   if (best == NOT_FINITE || best == NONE)
     return;
+  clear (shared, THREADS);
+  __syncthreads ();
   for (size_t id = (size_t)blockIdx.x * THREADS + threadIdx.x; id < p.vocab;
-       id += (size_t)gridDim.x * THREADS)
-    p.weights[id] =
-        may_choose (p, id)
-            ? (uint64_t)(exp ((p.logits[id] - greatest) / p.state->temperature) * full)
-            : 0;
+       id += (size_t)gridDim.x * THREADS) {
+    if (!p.allowed[id] || (int32_t)id == barred)
+      continue;
+    Sum weight = (Sum)(exp ((p.logits[id] - greatest) / p.state->temperature) * full);
+    p.weights[id] = weight;
+    add (shared, digit_of (order (p.logits[id]) >> 24), 1, weight);
+  }
+  __syncthreads ();
+  for (unsigned i = threadIdx.x; i < CUDA_DIGITS; i += THREADS)
+    if (shared.counts[i] > 0)
+      add (*p.digits, i, shared.counts[i], get_sum (shared, i));
 }
 
 /* ---- Drawing --------------------------------------------------------------------------------- */
 
-/* Sums lie in two halves: adding 64 bits to shared memory is a loop that tries until no other thread
- * comes between, and most logits share a few bins. */
 struct DrawShared {
-  unsigned counts[BINS]; /* bin 0 holds the greatest digits */
-  unsigned low[BINS];
-  unsigned high[BINS];
-  Sum above_count; /* of what comes before the bin that was found */
-  Sum above_sum;
-  unsigned bin;
+  CudaDigits digits;
+  int32_t first_ids[CUDA_DIGITS];
+  Sum count; /* of what comes before the digit that was found, at first of all */
+  Sum sum;
+  unsigned digit;
   unsigned ties[DRAW_THREADS / WARP];
   int32_t id;
-
-  __device__ void
-  clear ()
-  {
-    for (unsigned i = threadIdx.x; i < BINS; i += DRAW_THREADS)
-      counts[i] = low[i] = high[i] = 0;
-  }
-
-  __device__ void
-  add (unsigned i, unsigned n, Sum weight)
-  {
-    unsigned low_part = (unsigned)weight, high_part = (unsigned)(weight >> 32);
-    unsigned before = atomicAdd (&low[i], low_part);
-    high_part += before + low_part < before;
-    atomicAdd (&counts[i], n);
-    if (high_part != 0)
-      atomicAdd (&high[i], high_part);
-  }
-
-  __device__ Sum
-  sum (unsigned i) const
-  {
-    return (Sum)high[i] << 32 | low[i];
-  }
 };
 
 struct Draw {
@@ -184,38 +206,76 @@ struct Draw {
   uint32_t prefix; /* digits found so far */
   Sum count;       /* of what comes before all that begin with them */
   Sum sum;
+  int32_t barred;
 
   __device__
-  Draw (const CudaChoose &p_, DrawShared &s_) : p (p_), s (s_), prefix (0), count (0), sum (0)
+  Draw (const CudaChoose &p_, DrawShared &s_)
+      : p (p_), s (s_), prefix (0), count (0), sum (0), barred (get_barred (p_))
   {
   }
 
-  /* Fills the bins with those candidates that have the prefix, by their next digit. */
-  __device__ void
-  fill (int shift)
+  /* The logit of ID has all digits that were found. */
+  __device__ __forceinline__ bool
+  is_tie (size_t id) const
   {
-    s.clear ();
-    __syncthreads ();
-    for (size_t id = threadIdx.x; id < p.vocab; id += DRAW_THREADS) {
-      uint32_t key = order (p.logits[id]);
-      if (!may_choose (p, id) || (shift < 24 && key >> (shift + 8) != prefix))
-        continue;
-      unsigned bin = BINS - 1 - (key >> shift & (BINS - 1));
-      s.add (bin, 1, p.weights[id]);
+    return p.allowed[id] && (int32_t)id != barred && order (p.logits[id]) == prefix;
+  }
+
+  /* Counts the candidates that have the prefix by the digit after it, which begins at SHIFT. */
+  __device__ void
+  sort (int shift)
+  {
+    for (size_t first = threadIdx.x; first < p.vocab; first += BATCH * DRAW_THREADS) {
+      uint32_t keys[BATCH];
+      Sum weights[BATCH];
+      bool found[BATCH];
+#pragma unroll
+      for (int i = 0; i < BATCH; i++) {
+        size_t id = first + i * DRAW_THREADS, at = id < p.vocab ? id : p.vocab - 1;
+        keys[i] = order (p.logits[at]);
+        found[i] = p.allowed[at] && id < p.vocab && (int32_t)id != barred;
+      }
+#pragma unroll
+      for (int i = 0; i < BATCH; i++) {
+        found[i] = found[i] && keys[i] >> (shift + 8) == prefix;
+        weights[i] = found[i] ? p.weights[first + i * DRAW_THREADS] : 0;
+      }
+#pragma unroll
+      for (int i = 0; i < BATCH; i++) {
+        if (!found[i])
+          continue;
+        unsigned digit = digit_of (keys[i] >> shift);
+        add (s.digits, digit, 1, weights[i]);
+        atomicMin (&s.first_ids[digit], (int32_t)(first + i * DRAW_THREADS));
+      }
+    }
+  }
+
+  __device__ void
+  count_digits (int shift)
+  {
+    for (unsigned i = threadIdx.x; i < CUDA_DIGITS; i += DRAW_THREADS) {
+      s.digits.counts[i] = shift == 24 ? p.digits->counts[i] : 0;
+      s.digits.low[i] = shift == 24 ? p.digits->low[i] : 0;
+      s.digits.high[i] = shift == 24 ? p.digits->high[i] : 0;
+      s.first_ids[i] = INT32_MAX;
     }
     __syncthreads ();
+    if (shift < 24)
+      sort (shift);
+    __syncthreads ();
   }
 
-  /* The first bin with which the count, or the sum, reaches the target. One warp: each lane has
-   * eight bins. */
+  /* The first digit with which the count, or the sum, reaches the target. One warp: each lane has
+   * eight digits. */
   __device__ void
   find (bool by_count, Sum target)
   {
     unsigned lane = threadIdx.x;
     Sum own_count = 0, own_sum = 0;
     for (unsigned i = lane * 8; i < lane * 8 + 8; i++) {
-      own_count += s.counts[i];
-      own_sum += s.sum (i);
+      own_count += s.digits.counts[i];
+      own_sum += get_sum (s.digits, i);
     }
     Sum end_count = own_count, end_sum = own_sum;
     for (unsigned offset = 1; offset < WARP; offset *= 2) {
@@ -230,15 +290,37 @@ struct Draw {
     if (!before || !after)
       return;
     for (unsigned i = lane * 8;; i++) {
-      if ((by_count ? c + s.counts[i] : w + s.sum (i)) >= target) {
-        s.bin = i;
-        s.above_count = c;
-        s.above_sum = w;
+      if ((by_count ? c + s.digits.counts[i] : w + get_sum (s.digits, i)) >= target) {
+        s.digit = i;
+        s.count = c;
+        s.sum = w;
         return;
       }
-      c += s.counts[i];
-      w += s.sum (i);
+      c += s.digits.counts[i];
+      w += get_sum (s.digits, i);
     }
+  }
+
+  /* Of all candidates. */
+  __device__ void
+  count_all (void)
+  {
+    if (threadIdx.x < WARP) {
+      Sum n = 0, all = 0;
+      for (unsigned i = threadIdx.x; i < CUDA_DIGITS; i += WARP) {
+        n += p.digits->counts[i];
+        all += get_sum (*p.digits, i);
+      }
+      for (int offset = WARP / 2; offset > 0; offset /= 2) {
+        n += __shfl_xor_sync (ALL_LANES, n, offset);
+        all += __shfl_xor_sync (ALL_LANES, all, offset);
+      }
+      if (threadIdx.x == 0) {
+        s.count = n;
+        s.sum = all;
+      }
+    }
+    __syncthreads ();
   }
 
   /* The first candidate, greatest first, with which the count or the sum reaches TARGET, which they
@@ -249,20 +331,22 @@ struct Draw {
     prefix = 0;
     count = sum = 0;
     for (int shift = 24; shift >= 0; shift -= 8) {
-      fill (shift);
+      count_digits (shift);
       if (threadIdx.x < WARP)
         find (by_count, target);
       __syncthreads ();
-      prefix = prefix << 8 | (BINS - 1 - s.bin);
-      count = s.above_count;
-      sum = s.above_sum;
+      prefix = prefix << 8 | (CUDA_DIGITS - 1 - s.digit);
+      count = s.count;
+      sum = s.sum;
     }
     /* Equal logits have equal weights, and come in the order of their ids. */
-    Sum weight = s.sum (s.bin) / s.counts[s.bin];
+    Sum weight = get_sum (s.digits, s.digit) / s.digits.counts[s.digit];
     Sum rank = by_count ? target - count : (target - sum + weight - 1) / weight;
-    if (find_id)
+    if (find_id && rank > 1)
       find_tie (rank);
-    __syncthreads (); /* before the bins are filled again */
+    else if (find_id && threadIdx.x == 0)
+      s.id = s.first_ids[s.digit];
+    __syncthreads (); /* before digits are counted again */
     return sum + rank * weight;
   }
 
@@ -275,7 +359,7 @@ struct Draw {
     size_t end = begin + each < p.vocab ? begin + each : p.vocab;
     unsigned own = 0, lane = threadIdx.x % WARP;
     for (size_t id = begin; id < end; id++)
-      own += may_choose (p, id) && order (p.logits[id]) == prefix;
+      own += is_tie (id);
     unsigned upto = own;
     for (unsigned offset = 1; offset < WARP; offset *= 2) {
       unsigned before = __shfl_up_sync (ALL_LANES, upto, offset);
@@ -290,7 +374,7 @@ struct Draw {
       return;
     unsigned seen = upto - own;
     for (size_t id = begin; id < end; id++) {
-      seen += may_choose (p, id) && order (p.logits[id]) == prefix;
+      seen += is_tie (id);
       if (seen == rank) {
         s.id = (int32_t)id;
         return;
@@ -310,28 +394,6 @@ next_random (uint64_t *state)
   return (z ^ (z >> 31)) >> 11;
 }
 
-/* Bin 0 holds all candidates. */
-static __device__ void
-sum_all (const CudaChoose &p, DrawShared &s)
-{
-  s.clear ();
-  __syncthreads ();
-  Sum own = 0;
-  unsigned n = 0;
-  for (size_t id = threadIdx.x; id < p.vocab; id += DRAW_THREADS)
-    if (may_choose (p, id)) {
-      own += p.weights[id];
-      n++;
-    }
-  for (int offset = WARP / 2; offset > 0; offset /= 2) {
-    own += __shfl_xor_sync (ALL_LANES, own, offset);
-    n += __shfl_xor_sync (ALL_LANES, n, offset);
-  }
-  if (threadIdx.x % WARP == 0)
-    s.add (0, n, own);
-  __syncthreads ();
-}
-
 static __global__ void __launch_bounds__ (DRAW_THREADS)
 draw_kernel (CudaChoose p)
 {
@@ -345,11 +407,9 @@ draw_kernel (CudaChoose p)
     return;
   }
   Draw draw (p, shared);
-  sum_all (p, shared);
-  Sum kept = shared.sum (0);
-  unsigned n = shared.counts[0];
-  __syncthreads ();
-  if (p.state->top_k > 0 && (unsigned)p.state->top_k < n)
+  draw.count_all ();
+  Sum kept = shared.sum;
+  if (p.state->top_k > 0 && (Sum)p.state->top_k < shared.count)
     kept = draw.search (true, p.state->top_k, false);
   if (p.state->top_p < 1) {
     Sum wanted = (Sum)ceil (p.state->top_p * (double)kept);
@@ -375,17 +435,17 @@ cuda_choose (CudaQueue *queue, const CudaChoose *choose)
   launch (queue, greatest_kernel, grid, THREADS, sizeof (GreatestShared), *choose);
   if (!choose->sampled)
     return;
-  launch (queue, weigh_kernel, dim3 ((unsigned)parts), THREADS, 0, *choose);
+  launch (queue, weigh_kernel, dim3 ((unsigned)parts), THREADS, sizeof (CudaDigits), *choose);
   launch (queue, draw_kernel, dim3 (1), DRAW_THREADS, sizeof (DrawShared), *choose);
 }
 
-struct SetState {
+struct CudaSetState {
   CudaState *state;
   CudaState value;
 };
 
 static __global__ void
-set_state_kernel (SetState p)
+set_state_kernel (CudaSetState p)
 {
   let_next_start ();
   wait_for_previous ();
@@ -396,6 +456,6 @@ set_state_kernel (SetState p)
 void
 cuda_set_state (CudaQueue *queue, CudaState *state, const CudaState *value)
 {
-  SetState params = {state, *value};
+  CudaSetState params = {state, *value};
   launch (queue, set_state_kernel, dim3 (1), WARP, 0, params);
 }

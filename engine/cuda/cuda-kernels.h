@@ -336,6 +336,17 @@ void cuda_attend_one (CudaQueue *queue, const CudaDecodeAttention *attention);
 #define CUDA_RING 4
 #define CUDA_CHOOSE_PARTS 64
 
+/* Candidates by eight bits of their logits, the greatest first: how many, and the sums of their
+ * weights, in two halves: adding 64 bits to shared memory is a loop that tries until no other
+ * thread comes between. */
+#define CUDA_DIGITS 256
+
+typedef struct {
+  unsigned counts[CUDA_DIGITS];
+  unsigned low[CUDA_DIGITS];
+  unsigned high[CUDA_DIGITS];
+} CudaDigits;
+
 typedef struct {
   const float *logits;    /* [vocab] */
   const uint8_t *allowed; /* [vocab]: whether an id can be chosen */
@@ -346,6 +357,7 @@ typedef struct {
   uint64_t *best;     /* [CUDA_CHOOSE_PARTS + 1] */
   unsigned *arrivals; /* [1], zero before and after */
   uint64_t *weights;  /* [vocab], where SAMPLED */
+  CudaDigits *digits; /* where SAMPLED: the logits' first */
 } CudaChoose;
 
 void cuda_choose (CudaQueue *queue, const CudaChoose *choose);

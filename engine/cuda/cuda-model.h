@@ -121,6 +121,7 @@ typedef struct {
   uint8_t *allowed; /* [V] */
   uint64_t *best;
   uint64_t *weights; /* [V] */
+  CudaDigits *digits;
 } CudaOne;
 
 typedef enum {

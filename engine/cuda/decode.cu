@@ -264,7 +264,7 @@ run_tasks (Shared &s, const Op &op, const float4 *planes, const Place &place, si
   }
 }
 
-template <typename P> struct Launch {
+template <typename P> struct CudaTasks {
   P p;
   size_t n_tasks;
   unsigned split; /* warps of a task: 1, 2, 4 or 8 */
@@ -273,7 +273,7 @@ template <typename P> struct Launch {
 /* OP says what the rows are multiplied with, which rows are a task's, and where products go. */
 template <typename Op, typename W>
 static __global__ void __launch_bounds__ (THREADS, BLOCKS)
-tasks_kernel (Launch<typename Op::Params> params)
+tasks_kernel (CudaTasks<typename Op::Params> params)
 {
   SHARED (Shared, shared);
   Place place (params.split);
@@ -316,7 +316,7 @@ launch_rows (CudaQueue *queue,
              size_t planes,
              int processors)
 {
-  Launch<typename Op::Params> params = {
+  CudaTasks<typename Op::Params> params = {
       p, n_tasks, choose_split (n_tasks, p.matrix.stride / W::N, processors)};
   size_t blocks = divide_up (n_tasks, WARPS / params.split), most = (size_t)processors * BLOCKS;
   launch (queue, tasks_kernel<Op, W>, dim3 ((unsigned)(blocks < most ? blocks : most)), THREADS,

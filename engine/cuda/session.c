@@ -55,6 +55,7 @@ lay_out_one (const CudaModel *model, CudaOne *s, CudaArena *arena)
   s->allowed = cuda_take (arena, vocab);
   s->best = cuda_take (arena, (CUDA_CHOOSE_PARTS + 1) * sizeof *s->best);
   s->weights = cuda_take (arena, vocab * sizeof *s->weights);
+  s->digits = cuda_take (arena, sizeof *s->digits);
 }
 
 static void

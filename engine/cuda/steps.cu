@@ -244,14 +244,14 @@ cuda_rotate (CudaQueue *queue, const CudaRotate *rotate)
 
 /* ---- Measuring ------------------------------------------------------------------------------- */
 
-struct Copy {
+struct CudaCopy {
   const uint4 *from;
   uint4 *to;
   size_t n;
 };
 
 static __global__ void
-copy_kernel (Copy p)
+copy_kernel (CudaCopy p)
 {
   let_next_start ();
   wait_for_previous ();
@@ -272,6 +272,6 @@ copy_kernel (Copy p)
 void
 cuda_copy_fast (CudaQueue *queue, const void *from, void *to, size_t bytes, int processors)
 {
-  Copy copy = {(const uint4 *)from, (uint4 *)to, bytes / sizeof (uint4)};
+  CudaCopy copy = {(const uint4 *)from, (uint4 *)to, bytes / sizeof (uint4)};
   launch (queue, copy_kernel, dim3 (processors * 4), 512, 0, copy);
 }

@@ -342,6 +342,7 @@ measure_token (Bench *bench)
         .best = take (bench, (CUDA_CHOOSE_PARTS + 1) * sizeof (uint64_t)),
         .arrivals = take_zeros (bench, sizeof (unsigned)),
         .weights = take (bench, VOCAB * sizeof (uint64_t)),
+        .digits = take (bench, sizeof (CudaDigits)),
     };
     cuda_copy (&bench->queue, (void *)choose.allowed, allowed, VOCAB);
     cuda_set_state (&bench->queue, choose.state, &state);

@@ -25,6 +25,7 @@ make_choose (Fixture *f, const ChooseCase *c, const float *logits, const uint8_t
       .best = put (f, NULL, (CUDA_CHOOSE_PARTS + 1) * sizeof (uint64_t)),
       .arrivals = put (f, NULL, sizeof (unsigned)),
       .weights = put (f, NULL, c->vocab * sizeof (uint64_t)),
+      .digits = put (f, NULL, sizeof (CudaDigits)),
   };
   g_assert_no_error (error);
   return choose;

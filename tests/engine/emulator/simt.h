@@ -149,6 +149,15 @@ atomicAdd (T *p, T n)
   return old;
 }
 
+template <typename T>
+static inline T
+atomicMin (T *p, T n)
+{
+  T old = *p;
+  *p = n < old ? n : old;
+  return old;
+}
+
 static inline uint64_t
 __umul64hi (uint64_t a, uint64_t b)
 {
