@@ -10,39 +10,44 @@
 #define QUERIES 4
 #define KEYS 128 /* threads too */
 #define HEAD_MAX 256
-#define BATCH 8 /* loads on their way, of keys and of values */
+#define BATCH 8 /* loads on their way, of values */
 
-struct PlainShared {
-  float q[QUERIES][HEAD_MAX]; /* scaled; padding zero */
-  float p[QUERIES][KEYS];
-  float reduced[2][QUERIES][KEYS / WARP];
+/* For up to M queries. */
+template <int M> struct PlainShared {
+  float q[M][HEAD_MAX]; /* scaled; padding zero */
+  float p[M][KEYS];
+  float reduced[2][M][KEYS / WARP];
   float parts[KEYS * 8]; /* a query's sums by subset of keys */
 };
 
-/* Up to four queries against keys [begin, end) of one head, tile by tile. */
-template <typename KV> struct Plain {
-  enum { N = Vector<KV>::N };
-  PlainShared &s;
+/* Up to M queries against keys [begin, end) of one head, tile by tile. PAD: head_pad, or 0 where it
+ * is not known when this is compiled. */
+template <typename KV, int M, int PAD> struct Plain {
+  /* KEY_BATCH: loads on their way, of a key; with registers to spare, as many as Phi-2's has. */
+  enum { N = Vector<KV>::N, KEY_BATCH = M == 1 ? 10 : BATCH };
+  PlainShared<M> &s;
+  unsigned pad;
   const KV *keys; /* of the head: [context, pad] */
   const KV *values;
-  size_t pad;
-  size_t subsets; /* of a tile's values; a thread has every so-manieth from SUBSET on, */
-  size_t subset;
-  size_t column; /* and of those N dimensions */
+  unsigned subsets; /* of a tile's values; a thread has every so-manieth from SUBSET on, */
+  unsigned subset;
+  unsigned column; /* and of those N dimensions */
   int n_queries;
-  size_t limits[QUERIES]; /* query i sees keys below it */
-  float max[QUERIES];
-  float sum[QUERIES];
-  float out[QUERIES][N]; /* of this thread's dimensions and keys */
+  float q[M][HEAD_MAX / KEYS]; /* this thread's dimensions, on their way to shared memory */
+  size_t limits[M];            /* query i sees keys below it */
+  float max[M];
+  float sum[M];
+  float out[M][N]; /* of this thread's dimensions and keys */
 
   __device__
-  Plain (PlainShared &shared, const CudaCache &cache, int head)
-      : s (shared), keys ((const KV *)cache.keys + head * cache.context * cache.head_pad),
-        values ((const KV *)cache.values + head * cache.context * cache.head_pad),
-        pad (cache.head_pad), subsets (KEYS / (pad / N)), subset (threadIdx.x / (pad / N)),
+  Plain (PlainShared<M> &shared, const CudaCache &cache, int head)
+      : s (shared), pad (PAD != 0 ? PAD : (unsigned)cache.head_pad),
+        keys ((const KV *)cache.keys + head * cache.context * pad),
+        values ((const KV *)cache.values + head * cache.context * pad),
+        subsets (KEYS / (pad / N)), subset (threadIdx.x / (pad / N)),
         column (threadIdx.x % (pad / N) * N), n_queries (0)
   {
-    for (int i = 0; i < QUERIES; i++) {
+    for (int i = 0; i < M; i++) {
       limits[i] = 0;
       max[i] = -INFINITY;
       sum[i] = 0.f;
@@ -53,35 +58,59 @@ template <typename KV> struct Plain {
 
   /* Adds a query that sees keys below LIMIT. */
   __device__ void
-  add (const float *q, int head_dim, float scale, size_t limit)
+  add (const float *from, int head_dim, float scale, size_t limit)
   {
 #pragma unroll
-    for (int i = 0; i < QUERIES; i++)
-      if (i == n_queries)
+    for (int i = 0; i < M; i++)
+      if (i == n_queries) {
         limits[i] = limit;
-    for (size_t d = threadIdx.x; d < pad; d += KEYS)
-      s.q[n_queries][d] = d < (size_t)head_dim ? q[d] * scale : 0.f;
+#pragma unroll
+        for (int m = 0; m < HEAD_MAX / KEYS; m++) {
+          unsigned d = threadIdx.x + m * KEYS;
+          q[i][m] = d < (unsigned)head_dim ? from[d] * scale : 0.f;
+        }
+      }
     n_queries++;
   }
 
   __device__ void
-  score (size_t key, size_t end, float (&scores)[QUERIES])
+  store_queries ()
   {
-    for (int i = 0; i < QUERIES; i++)
+#pragma unroll
+    for (int i = 0; i < M; i++)
+#pragma unroll
+      for (int m = 0; m < HEAD_MAX / KEYS; m++)
+        if (i < n_queries && threadIdx.x + m * KEYS < pad)
+          s.q[i][threadIdx.x + m * KEYS] = q[i][m];
+  }
+
+  /* Of a key's dimensions, those from FIRST on. */
+  __device__ void
+  load_key (size_t key, size_t end, unsigned first, uint4 (&raw)[KEY_BATCH])
+  {
+    const KV *row = keys + key * pad + first;
+#pragma unroll
+    for (int u = 0; u < KEY_BATCH; u++)
+      if (key < end && first + u * N < pad)
+        raw[u] = *(const uint4 *)(row + u * N);
+  }
+
+  /* RAW: the key's first dimensions. */
+  __device__ void
+  score (size_t key, size_t end, uint4 (&raw)[KEY_BATCH], float (&scores)[M])
+  {
+    for (int i = 0; i < M; i++)
       scores[i] = 0.f;
-    for (size_t d = 0; key < end && d < pad; d += BATCH * N) {
-      uint4 raw[BATCH];
+    for (unsigned d = 0; key < end && d < pad; d += KEY_BATCH * N) {
+      if (d != 0)
+        load_key (key, end, d, raw);
 #pragma unroll
-      for (int u = 0; u < BATCH; u++)
-        if (d + u * N < pad)
-          raw[u] = *(const uint4 *)(keys + key * pad + d + u * N);
-#pragma unroll
-      for (int u = 0; u < BATCH; u++)
+      for (int u = 0; u < KEY_BATCH; u++)
         if (d + u * N < pad) {
           float k[N];
           Vector<KV>::unpack (raw[u], k);
 #pragma unroll
-          for (int i = 0; i < QUERIES; i++)
+          for (int i = 0; i < M; i++)
             if (i < n_queries)
 #pragma unroll
               for (int j = 0; j < N; j++)
@@ -89,7 +118,7 @@ template <typename KV> struct Plain {
         }
     }
 #pragma unroll
-    for (int i = 0; i < QUERIES; i++)
+    for (int i = 0; i < M; i++)
       if (key >= end || key >= limits[i])
         scores[i] = -INFINITY;
   }
@@ -97,18 +126,18 @@ template <typename KV> struct Plain {
   /* Scores to probabilities relative to the greatest score so far; what was summed before is scaled
    * to it. */
   __device__ void
-  soften (float (&scores)[QUERIES])
+  soften (float (&scores)[M])
   {
     unsigned warp = threadIdx.x / WARP;
 #pragma unroll
-    for (int i = 0; i < QUERIES; i++) {
+    for (int i = 0; i < M; i++) {
       float greatest = warp_max (scores[i]);
       if (threadIdx.x % WARP == 0)
         s.reduced[0][i][warp] = greatest;
     }
     __syncthreads ();
 #pragma unroll
-    for (int i = 0; i < QUERIES; i++) {
+    for (int i = 0; i < M; i++) {
       float greatest = max[i];
       for (int j = 0; j < KEYS / WARP; j++)
         greatest = fmaxf (greatest, s.reduced[0][i][j]);
@@ -126,37 +155,38 @@ template <typename KV> struct Plain {
     }
     __syncthreads ();
 #pragma unroll
-    for (int i = 0; i < QUERIES; i++)
+    for (int i = 0; i < M; i++)
       for (int j = 0; j < KEYS / WARP; j++)
         sum[i] += s.reduced[1][i][j];
   }
 
   /* The next of this thread's values from KEY on, of a tile of N that begins at FIRST. */
   __device__ void
-  load_values (size_t first, size_t n, size_t key, uint4 (&raw)[BATCH])
+  load_values (size_t first, unsigned n, unsigned key, uint4 (&raw)[BATCH])
   {
+    const KV *from = values + (first + key) * pad + column;
 #pragma unroll
     for (int u = 0; u < BATCH; u++)
       if (subset < subsets && key + u * subsets < n)
-        raw[u] = *(const uint4 *)(values + (first + key + u * subsets) * pad + column);
+        raw[u] = *(const uint4 *)(from + u * subsets * pad);
   }
 
   /* RAW: the first values. */
   __device__ void
-  accumulate (size_t first, size_t n, uint4 (&raw)[BATCH])
+  accumulate (size_t first, unsigned n, uint4 (&raw)[BATCH])
   {
-    for (size_t key = subset; subset < subsets && key < n; key += BATCH * subsets) {
+    for (unsigned key = subset; subset < subsets && key < n; key += BATCH * subsets) {
       if (key != subset)
         load_values (first, n, key, raw);
 #pragma unroll
       for (int u = 0; u < BATCH; u++) {
-        size_t at = key + u * subsets;
+        unsigned at = key + u * subsets;
         if (at >= n)
           continue;
         float v[N];
         Vector<KV>::unpack (raw[u], v);
 #pragma unroll
-        for (int i = 0; i < QUERIES; i++)
+        for (int i = 0; i < M; i++)
           if (i < n_queries)
 #pragma unroll
             for (int j = 0; j < N; j++)
@@ -165,19 +195,22 @@ template <typename KV> struct Plain {
     }
   }
 
+  /* All of a tile's keys and values are on their way before anything waits for the queries. */
   __device__ void
   run (size_t begin, size_t end)
   {
-    __syncthreads (); /* the queries are there */
     for (size_t first = begin; first < end; first += KEYS) {
-      size_t n = end - first < KEYS ? end - first : KEYS;
-      uint4 ahead[BATCH];
+      unsigned n = end - first < KEYS ? (unsigned)(end - first) : KEYS;
+      uint4 key[KEY_BATCH], ahead[BATCH];
+      load_key (first + threadIdx.x, end, 0, key);
       load_values (first, n, subset, ahead);
-      float scores[QUERIES];
-      score (first + threadIdx.x, end, scores);
+      if (first == begin)
+        store_queries ();
+      __syncthreads (); /* the queries are there; the tile before is done with */
+      float scores[M];
+      score (first + threadIdx.x, end, key, scores);
       soften (scores);
       accumulate (first, n, ahead);
-      __syncthreads (); /* before the next tile's scores */
     }
   }
 
@@ -191,15 +224,15 @@ template <typename KV> struct Plain {
 #pragma unroll
       for (int j = 0; j < N; j++)
 #pragma unroll
-        for (int k = 0; k < QUERIES; k++)
+        for (int k = 0; k < M; k++)
           if (k == i)
             s.parts[subset * pad + column + j] = out[k][j];
     __syncthreads ();
 #pragma unroll
     for (int m = 0; m < HEAD_MAX / KEYS; m++) {
-      size_t at = threadIdx.x + m * KEYS;
+      unsigned at = threadIdx.x + m * KEYS;
       joined[m] = 0.f;
-      for (size_t j = 0; at < pad && j < subsets; j++)
+      for (unsigned j = 0; at < pad && j < subsets; j++)
         joined[m] += s.parts[j * pad + at];
     }
   }
@@ -213,11 +246,11 @@ plain_kernel (CudaAttention p)
 {
   let_next_start ();
   wait_for_previous ();
-  SHARED (PlainShared, shared);
+  SHARED (PlainShared<QUERIES>, shared);
   int head = blockIdx.y;
   size_t first = (size_t)blockIdx.x * QUERIES, end = p.n_keys;
   int n = p.rows - first < QUERIES ? (int)(p.rows - first) : QUERIES;
-  Plain<KV> plain (shared, p.cache, head / (p.n_heads / p.n_kv_heads));
+  Plain<KV, QUERIES, 0> plain (shared, p.cache, head / (p.n_heads / p.n_kv_heads));
   for (int i = 0; i < n; i++)
     plain.add (p.q + (first + i) * p.q_stride + head * p.head_dim, p.head_dim, p.scale,
                p.causal ? p.position + first + i + 1 : p.n_keys);
@@ -246,7 +279,7 @@ attend_plainly (CudaQueue *queue, const CudaAttention *p)
   void (*kernel) (CudaAttention) = p->out_type == CUDA_TYPE_F32   ? plain_kernel<KV, float>
                                    : p->out_type == CUDA_TYPE_F16 ? plain_kernel<KV, F16>
                                                                   : plain_kernel<KV, BF16>;
-  launch (queue, kernel, grid, KEYS, sizeof (PlainShared), *p);
+  launch (queue, kernel, grid, KEYS, sizeof (PlainShared<QUERIES>), *p);
 }
 
 void
@@ -260,47 +293,61 @@ cuda_attend_plainly (CudaQueue *queue, const CudaAttention *attention)
 
 /* ---- One row, split over its keys ------------------------------------------------------------ */
 
-struct OneShared {
-  PlainShared plain;
+template <int M> struct OneShared {
+  PlainShared<M> plain;
   float max[CUDA_MAX_SPLITS];
   float sum[CUDA_MAX_SPLITS];
+  float factor[CUDA_MAX_SPLITS];
   unsigned arrived;
 };
 
-/* The parts of one query, [n_splits, pad + 2]: greatest score, sum, undivided output. */
+/* The parts of one query, [n_splits, pad + 2]: greatest score, sum, undivided output. The first few
+ * outputs of a thread's dimension are on their way while the greatest are compared. */
+template <int M>
 static __device__ void
-join_splits (OneShared &s, const CudaDecodeAttention &p, int head)
+join_splits (OneShared<M> &s, const CudaDecodeAttention &p, int head)
 {
-  size_t size = p.cache.head_pad + 2;
-  const float *parts = p.partials + head * p.n_splits * size;
+  enum { EARLY = 8 };
+  int size = (int)p.cache.head_pad + 2, n = p.n_splits;
+  const float *parts = p.partials + (size_t)head * n * size;
+  float early[EARLY], max = -INFINITY, sum = 0.f;
+#pragma unroll
+  for (int i = 0; i < EARLY; i++)
+    if (i < n && (int)threadIdx.x < p.head_dim)
+      early[i] = __ldcg (parts + i * size + 2 + threadIdx.x);
   __syncthreads (); /* the head before is done */
-  if (threadIdx.x < (unsigned)p.n_splits) {
+  if ((int)threadIdx.x < n) {
     s.max[threadIdx.x] = __ldcg (parts + threadIdx.x * size);
     s.sum[threadIdx.x] = __ldcg (parts + threadIdx.x * size + 1);
   }
   __syncthreads ();
-  float max = -INFINITY, sum = 0.f;
-  for (int i = 0; i < p.n_splits; i++)
+  for (int i = 0; i < n; i++)
     max = fmaxf (max, s.max[i]);
-  for (int i = 0; i < p.n_splits; i++)
-    sum += s.sum[i] * expf (s.max[i] - max);
+  if ((int)threadIdx.x < n)
+    s.factor[threadIdx.x] = expf (s.max[threadIdx.x] - max);
+  __syncthreads ();
+  for (int i = 0; i < n; i++)
+    sum += s.sum[i] * s.factor[i];
   for (int d = threadIdx.x; d < p.head_dim; d += KEYS) {
     float out = 0.f;
-#pragma unroll 8
-    for (int i = 0; i < p.n_splits; i++)
-      out += __ldcg (parts + i * size + 2 + d) * expf (s.max[i] - max);
-    p.planes[cuda_plane (head * p.head_dim + d, p.planes_vector, p.planes_stride)] = out / sum;
+#pragma unroll
+    for (int i = 0; i < EARLY; i++)
+      if (i < n)
+        out += (d < KEYS ? early[i] : __ldcg (parts + i * size + 2 + d)) * s.factor[i];
+    for (int i = EARLY; i < n; i++)
+      out += __ldcg (parts + i * size + 2 + d) * s.factor[i];
+    p.planes[get_plane (head * p.head_dim + d, p.planes_vector, p.planes_stride)] = out / sum;
   }
 }
 
 /* Part PART of N_PARTS of the keys that a row at POSITION sees. */
 struct Split {
-  size_t begin, end, n_keys;
+  unsigned begin, end, n_keys;
 
   __device__
-  Split (int position, int part, int n_parts) : n_keys ((size_t)position + 1)
+  Split (unsigned position, unsigned part, unsigned n_parts) : n_keys (position + 1)
   {
-    size_t each = divide_up (n_keys, n_parts);
+    unsigned each = (n_keys + n_parts - 1) / n_parts;
     begin = part * each < n_keys ? part * each : n_keys;
     end = begin + each < n_keys ? begin + each : n_keys;
   }
@@ -320,29 +367,30 @@ prefetch_split (const CudaCache &cache, int kv_head, const Split &split)
   }
 }
 
-template <typename KV>
+/* M queries of a KV head for a block: one where each has a KV head of its own. */
+template <typename KV, int M, int PAD>
 static __global__ void
 one_kernel (CudaDecodeAttention p)
 {
-  SHARED (OneShared, shared);
+  SHARED (OneShared<M>, shared);
   let_next_start ();
-  int group = p.n_heads / p.n_kv_heads, tuples = (group + QUERIES - 1) / QUERIES;
-  int kv_head = blockIdx.y / tuples, first = kv_head * group + blockIdx.y % tuples * QUERIES;
+  int group = M == 1 ? 1 : p.n_heads / p.n_kv_heads, tuples = (group + M - 1) / M;
+  int kv_head = blockIdx.y / tuples, first = kv_head * group + blockIdx.y % tuples * M;
   int n = (kv_head + 1) * group - first;
-  if (n > QUERIES)
-    n = QUERIES;
+  if (n > M)
+    n = M;
   /* The position may be about to change: it is good enough to fetch by, and must not stay in L1. */
   prefetch_split<KV> (p.cache, kv_head, Split (__ldcg (p.position), blockIdx.x, p.n_splits));
   wait_for_previous ();
   Split split (*p.position, blockIdx.x, p.n_splits);
-  Plain<KV> plain (shared.plain, p.cache, kv_head);
+  Plain<KV, M, PAD> plain (shared.plain, p.cache, kv_head);
   for (int i = 0; i < n; i++)
     plain.add (p.q + (first + i) * p.head_dim, p.head_dim, p.scale, split.n_keys);
   plain.run (split.begin, split.end);
 
   size_t size = p.cache.head_pad + 2;
 #pragma unroll
-  for (int i = 0; i < QUERIES; i++) {
+  for (int i = 0; i < M; i++) {
     if (i >= n)
       break;
     float joined[HEAD_MAX / KEYS];
@@ -371,16 +419,27 @@ one_kernel (CudaDecodeAttention p)
     p.arrivals[first] = 0;
 }
 
+template <typename KV, int M, int PAD>
+static void
+attend_one (CudaQueue *queue, const CudaDecodeAttention *p)
+{
+  int group = p->n_heads / p->n_kv_heads;
+  dim3 grid (p->n_splits, p->n_kv_heads * (unsigned)divide_up (group, M));
+  launch (queue, one_kernel<KV, M, PAD>, grid, KEYS, sizeof (OneShared<M>), *p);
+}
+
 void
 cuda_attend_one (CudaQueue *queue, const CudaDecodeAttention *attention)
 {
-  int group = attention->n_heads / attention->n_kv_heads;
-  dim3 grid (attention->n_splits,
-             attention->n_kv_heads * (unsigned)divide_up (group, QUERIES));
+  bool alone = attention->n_heads == attention->n_kv_heads;
   if (attention->cache.type == CUDA_TYPE_F32)
-    launch (queue, one_kernel<float>, grid, KEYS, sizeof (OneShared), *attention);
+    alone ? attend_one<float, 1, 0> (queue, attention)
+          : attend_one<float, QUERIES, 0> (queue, attention);
+  else if (alone && attention->cache.head_pad == 80) /* Phi-2's */
+    attend_one<F16, 1, 80> (queue, attention);
   else
-    launch (queue, one_kernel<F16>, grid, KEYS, sizeof (OneShared), *attention);
+    alone ? attend_one<F16, 1, 0> (queue, attention)
+          : attend_one<F16, QUERIES, 0> (queue, attention);
 }
 
 /* ---- Many queries, on tensor cores ----------------------------------------------------------- */
@@ -462,7 +521,7 @@ template <int D> struct Tensor {
 
   /* Row g + 8 r of the warp sees, of this tile's keys, those below SEEN[r]. */
   __device__ void
-  soften (float (&scores)[TILE / 8][4], const long (&seen)[2])
+  soften (float (&scores)[TILE / 8][4], const int (&seen)[2])
   {
     unsigned t = threadIdx.x % 4;
 #pragma unroll
@@ -472,7 +531,7 @@ template <int D> struct Tensor {
       for (int n = 0; n < TILE / 8; n++)
 #pragma unroll
         for (int j = 0; j < 2; j++) {
-          if ((long)(n * 8 + 2 * t + j) >= seen[r])
+          if ((int)(n * 8 + 2 * t + j) >= seen[r])
             scores[n][2 * r + j] = -INFINITY;
           greatest = fmaxf (greatest, scores[n][2 * r + j]);
         }
@@ -520,22 +579,37 @@ template <int D> struct Tensor {
   }
 };
 
-/* Keys and values [first, first + TILE) of one head; beyond END zero. */
-template <int D>
-static __device__ void
-load_tile (TensorShared<D> &s, const uint16_t *keys, const uint16_t *values, size_t first, size_t end)
-{
-  for (int i = threadIdx.x; i < TILE * D / 8; i += WARPS * WARP) {
-    int key = i / (D / 8), d = i % (D / 8) * 8;
-    uint4 k = {0, 0, 0, 0}, v = {0, 0, 0, 0};
-    if (first + key < end) {
-      k = *(const uint4 *)(keys + (first + key) * D + d);
-      v = *(const uint4 *)(values + (first + key) * D + d);
+/* A thread's part of the keys and values [first, first + TILE) of one head; beyond END zero. */
+template <int D> struct Tile {
+  enum { MINE = TILE * D / 8 / (WARPS * WARP) };
+  uint4 k[MINE], v[MINE];
+
+  __device__ __forceinline__ void
+  load (const uint16_t *keys, const uint16_t *values, size_t first, size_t end)
+  {
+#pragma unroll
+    for (int u = 0; u < MINE; u++) {
+      unsigned i = threadIdx.x + u * WARPS * WARP;
+      size_t at = first * D + i * 8;
+      k[u] = v[u] = uint4{0, 0, 0, 0};
+      if (first + i / (D / 8) < end) {
+        k[u] = *(const uint4 *)(keys + at);
+        v[u] = *(const uint4 *)(values + at);
+      }
     }
-    *(uint4 *)&s.k[key][d] = k;
-    *(uint4 *)&s.v[key][d] = v;
   }
-}
+
+  __device__ __forceinline__ void
+  store (TensorShared<D> &s) const
+  {
+#pragma unroll
+    for (int u = 0; u < MINE; u++) {
+      unsigned i = threadIdx.x + u * WARPS * WARP;
+      *(uint4 *)&s.k[i / (D / 8)][i % (D / 8) * 8] = k[u];
+      *(uint4 *)&s.v[i / (D / 8)][i % (D / 8) * 8] = v[u];
+    }
+  }
+};
 
 template <int D, typename T>
 static __global__ void __launch_bounds__ (WARPS *WARP)
@@ -556,15 +630,18 @@ tensor_kernel (CudaAttention p)
     end = p.position + block + WARPS * 16;
 
   Tensor<D> tensor;
+  Tile<D> tile; /* on its way while the one before is computed with */
+  tile.load (keys, values, 0, end);
   tensor.load_queries (p, p.q + head * D, first);
   for (size_t key = 0; key < end; key += TILE) {
     __syncthreads ();
-    load_tile<D> (shared, keys, values, key, end);
+    tile.store (shared);
     __syncthreads ();
-    long seen[2];
+    tile.load (keys, values, key + TILE, end);
+    int seen[2];
     for (int r = 0; r < 2; r++) {
       size_t limit = p.causal ? p.position + first + g + 8 * r + 1 : p.n_keys;
-      seen[r] = (long)(limit < p.n_keys ? limit : p.n_keys) - (long)key;
+      seen[r] = (int)(limit < p.n_keys ? limit : p.n_keys) - (int)key;
     }
     float scores[TILE / 8][4];
     tensor.score (shared, scores);

@@ -5,135 +5,23 @@
  * (or several, where there are few rows) multiplies: each lane loads 16 bytes of each, several loads
  * at a time, and the sums meet in a fixed order. Nothing of the matrix depends on the kernels before,
  * so its first loads are on their way while those still run. */
-#include "platform.h"
+#include "norm.h"
+#include "packed.h"
 
 #define THREADS 256
 #define WARPS (THREADS / WARP)
-#define BLOCKS 4 /* on each processor */
+#define BLOCKS 3 /* on each processor: a fourth would cost each thread some of its loads */
 #define ROWS 2   /* of a task */
-#define UNROLL 2 /* loads on their way, for each row */
-
-/* ---- Weights --------------------------------------------------------------------------------- */
-
-/* N values in 16 bytes and the records of their groups, and their product with X. */
-struct WeightsF32 {
-  enum { N = 4 };
-  static __device__ __forceinline__ uint32_t
-  load_records (const CudaMatrix &m, size_t row, size_t v)
-  {
-    return 0;
-  }
-  static __device__ __forceinline__ float
-  dot (uint4 raw, uint32_t records, const float (&x)[N])
-  {
-    float w[N];
-    unpack (raw, w);
-    return (w[0] * x[0] + w[1] * x[1]) + (w[2] * x[2] + w[3] * x[3]);
-  }
-};
-
-template <typename T> struct Weights16 {
-  enum { N = 8 };
-  static __device__ __forceinline__ uint32_t
-  load_records (const CudaMatrix &m, size_t row, size_t v)
-  {
-    return 0;
-  }
-  static __device__ __forceinline__ float
-  dot (uint4 raw, uint32_t records, const float (&x)[N])
-  {
-    float w[N], sum = 0.f;
-    unpack<T> (raw, w);
-#pragma unroll
-    for (int i = 0; i < N; i++)
-      sum += w[i] * x[i];
-    return sum;
-  }
-};
-
-#define QUANT_FACTOR 0.00390625f /* 2^-8 */
-
-struct WeightsQ8 {
-  enum { N = 16 };
-  static __device__ __forceinline__ uint32_t
-  load_records (const CudaMatrix &m, size_t row, size_t v)
-  {
-    return m.records[row * (m.stride / CUDA_GROUP) + v / 2];
-  }
-  static __device__ __forceinline__ float
-  dot (uint4 raw, uint32_t record, const float (&x)[N])
-  {
-    const uint32_t words[4] = {raw.x, raw.y, raw.z, raw.w};
-    float sum = 0.f;
-#pragma unroll
-    for (int i = 0; i < N; i++)
-      sum += (float)(int8_t)(words[i / 4] >> i % 4 * 8) * x[i];
-    return sum * (f16_to_float ((uint16_t)record) * QUANT_FACTOR);
-  }
-};
-
-/* Low nibbles are 16 columns of one group, high ones of the next. */
-struct WeightsQ4 {
-  enum { N = 32 };
-  static __device__ __forceinline__ uint32_t
-  load_records (const CudaMatrix &m, size_t row, size_t v)
-  {
-    return ((const uint32_t *)m.records)[row * (m.stride / CUDA_GROUP / 2) + v / 2];
-  }
-  static __device__ __forceinline__ float
-  dot (uint4 raw, uint32_t records, const float (&x)[N])
-  {
-    const uint32_t words[4] = {raw.x, raw.y, raw.z, raw.w};
-    float sums[2] = {0.f, 0.f}, xs[2] = {0.f, 0.f};
-#pragma unroll
-    for (int i = 0; i < 4; i++) {
-      /* A byte is converted in one step, four nibbles are made bytes in one or two. */
-      const uint32_t nibbles[2] = {words[i] & 0x0f0f0f0f, words[i] >> 4 & 0x0f0f0f0f};
-#pragma unroll
-      for (int j = 0; j < 8; j++) {
-        int half = j / 4, at = half * 16 + i * 4 + j % 4;
-        sums[half] += (float)(uint8_t)(nibbles[half] >> j % 4 * 8) * x[at];
-        xs[half] += x[at];
-      }
-    }
-    float sum = 0.f;
-#pragma unroll
-    for (int i = 0; i < 2; i++) {
-      uint32_t record = records >> 16 * i & 0xffff;
-      float scale = f16_to_float ((uint16_t)(record >> 1 & 0x7fc0)) * QUANT_FACTOR;
-      sum += scale * (8.f * sums[i] - (float)(record & 0x7f) * xs[i]);
-    }
-    return sum;
-  }
-};
+#define UNROLL 3 /* loads on their way, for each row */
+#define AHEAD 4  /* loads of the first task's rows that are fetched into L2 early */
 
 /* ---- What a row is multiplied with ----------------------------------------------------------- */
 
 struct Shared {
-  float reduced[2][WARPS];       /* of the norm */
-  float parts[2][WARPS][ROWS];   /* of tasks that several warps share */
+  float reduced[2][WARPS];        /* of the norm */
+  float parts[2][WARPS][ROWS];    /* of tasks that several warps share */
   __align__ (16) float planes[4]; /* [stride], where the input is normed */
 };
-
-/* norm (x) in planes, for P a CudaProject or CudaHead; what pads it is zero. */
-template <typename W, typename P>
-static __device__ const float *
-fill_normed (Shared &s, const P &p)
-{
-  size_t stride = p.matrix.stride;
-  float sum = 0.f, squares = 0.f;
-  for (size_t i = threadIdx.x; i < p.n; i += THREADS)
-    sum += p.x[i];
-  float mean = block_sum (sum, s.reduced[0]) / p.n;
-  for (size_t i = threadIdx.x; i < p.n; i += THREADS)
-    squares += (p.x[i] - mean) * (p.x[i] - mean);
-  float scale = 1.f / sqrtf (block_sum (squares, s.reduced[1]) / p.n + p.eps);
-  for (size_t i = threadIdx.x; i < stride; i += THREADS)
-    s.planes[cuda_plane (i, W::N, stride)] =
-        i < p.n ? (p.x[i] - mean) * scale * p.weight[i] + p.bias[i] : 0.f;
-  __syncthreads ();
-  return s.planes;
-}
 
 /* ---- Tasks ----------------------------------------------------------------------------------- */
 
@@ -157,13 +45,15 @@ struct Place {
 
 template <typename W>
 static __device__ __forceinline__ void
-prefetch_rows (const CudaMatrix &m, const size_t (&rows)[ROWS], const Place &place)
+prefetch_rows (const CudaMatrix &m, const unsigned (&rows)[ROWS], const Place &place)
 {
-  size_t vectors = m.stride / W::N;
+  unsigned vectors = (unsigned)(m.stride / W::N);
   if (threadIdx.x % 8 == 0) /* a line of 128 bytes is enough */
-    for (int r = 0; r < ROWS; r++)
-      for (size_t v = place.first; v < vectors && v < 2 * place.step; v += place.step)
-        prefetch_to_l2 ((const uint4 *)m.data + rows[r] * vectors + v);
+    for (int r = 0; r < ROWS; r++) {
+      const uint4 *row = (const uint4 *)m.data + (size_t)rows[r] * vectors;
+      for (unsigned v = place.first; v < vectors && v < AHEAD * place.step; v += place.step)
+        prefetch_to_l2 (row + v);
+    }
 }
 
 /* A vector that every block reads, or NULL: some threads of the grid fetch a line of it each. */
@@ -175,98 +65,147 @@ prefetch_vector (const float *v, size_t n)
     prefetch_to_l2 (v + at);
 }
 
-/* What norms the input and is added to the products, of a CudaProject or CudaHead. */
-template <typename P>
-static __device__ __forceinline__ void
-prefetch_normed (const P &p)
-{
-  prefetch_vector (p.weight, p.n);
-  prefetch_vector (p.bias, p.n);
-  prefetch_vector (p.matrix_bias, p.matrix.n_out);
-}
+/* A task's rows and what they are multiplied with, from this lane's next vector on. */
+template <typename W> struct Rows {
+  const uint4 *data[ROWS];
+  typename W::Records records[ROWS];
+  const float4 *planes;
+  unsigned at, vectors; /* of a plane */
 
-/* This lane's part of the rows' products with the PLANES. */
+  __device__ __forceinline__
+  Rows (const CudaMatrix &m, const unsigned (&rows)[ROWS], const float4 *planes_, unsigned v)
+      : records{{m, rows[0], v}, {m, rows[1], v}}, planes (planes_), at (v),
+        vectors ((unsigned)(m.stride / W::N))
+  {
+#pragma unroll
+    for (int r = 0; r < ROWS; r++)
+      data[r] = (const uint4 *)m.data + (size_t)rows[r] * vectors + v;
+  }
+
+  /* Adds the products of UNROLL vectors, STEP apart, as far as there are. All loads come before all
+   * sums: the branches keep the compiler from mixing them. */
+  __device__ __forceinline__ void
+  multiply (unsigned step, float (&sums)[ROWS])
+  {
+    unsigned left = vectors - at;
+    uint4 raw[UNROLL][ROWS];
+    uint32_t scales[UNROLL][ROWS];
+#pragma unroll
+    for (int u = 0; u < UNROLL; u++) {
+      if (u * step >= left)
+        continue;
+#pragma unroll
+      for (int r = 0; r < ROWS; r++) {
+        raw[u][r] = load_once (data[r] + u * step);
+        scales[u][r] = records[r].load (u * step);
+      }
+    }
+#pragma unroll
+    for (int u = 0; u < UNROLL; u++) {
+      if (u * step >= left)
+        continue;
+      float parts[ROWS][W::PARTS] = {};
+#pragma unroll
+      for (int i = 0; i < W::N / 4; i++) {
+        float4 x = planes[i * vectors + at + u * step];
+#pragma unroll
+        for (int r = 0; r < ROWS; r++)
+          W::add (raw[u][r], scales[u][r], i, x, parts[r][i * 4 * W::PARTS / W::N]);
+      }
+#pragma unroll
+      for (int r = 0; r < ROWS; r++)
+#pragma unroll
+        for (int i = 0; i < W::PARTS; i++)
+          sums[r] += parts[r][i] * W::scale (scales[u][r], i);
+    }
+#pragma unroll
+    for (int r = 0; r < ROWS; r++) {
+      data[r] += UNROLL * step;
+      records[r].advance (UNROLL * step);
+    }
+    at += UNROLL * step;
+  }
+};
+
+/* Adds this lane's part of the rows' products with the PLANES. */
 template <typename W>
 static __device__ __forceinline__ void
 multiply_rows (const CudaMatrix &m,
-               const size_t (&rows)[ROWS],
+               const unsigned (&rows)[ROWS],
                const float4 *planes,
                const Place &place,
                float (&sums)[ROWS])
 {
-  size_t vectors = m.stride / W::N;
-  for (int r = 0; r < ROWS; r++)
-    sums[r] = 0.f;
-  for (size_t v = place.first; v < vectors; v += UNROLL * place.step) {
-    uint4 raw[UNROLL][ROWS];
-    uint32_t records[UNROLL][ROWS];
-#pragma unroll
-    for (int u = 0; u < UNROLL; u++)
-#pragma unroll
-      for (int r = 0; r < ROWS; r++) {
-        size_t at = v + u * place.step;
-        if (at >= vectors)
-          continue;
-        raw[u][r] = load_once ((const uint4 *)m.data + rows[r] * vectors + at);
-        records[u][r] = W::load_records (m, rows[r], at);
-      }
-#pragma unroll
-    for (int u = 0; u < UNROLL; u++) {
-      size_t at = v + u * place.step;
-      if (at >= vectors)
-        continue;
-      float x[W::N];
-#pragma unroll
-      for (int i = 0; i < W::N / 4; i++) {
-        float4 part = planes[i * vectors + at];
-        x[4 * i] = part.x;
-        x[4 * i + 1] = part.y;
-        x[4 * i + 2] = part.z;
-        x[4 * i + 3] = part.w;
-      }
-#pragma unroll
-      for (int r = 0; r < ROWS; r++)
-        sums[r] += W::dot (raw[u][r], records[u][r], x);
-    }
-  }
+  Rows<W> all (m, rows, planes, place.first);
+  while (all.at < all.vectors)
+    all.multiply (place.step, sums);
 }
 
-/* All tasks that are this block's. OP says which rows a task has and takes their products. */
+/* Sums of the lanes of all warps that share a task. */
+static __device__ __forceinline__ void
+join_lanes (Shared &s, const Place &place, unsigned turn, float (&sums)[ROWS])
+{
+#pragma unroll
+  for (int r = 0; r < ROWS; r++)
+    sums[r] = warp_sum (sums[r]);
+  if (place.split == 1)
+    return;
+  if (threadIdx.x % WARP == 0)
+#pragma unroll
+    for (int r = 0; r < ROWS; r++)
+      s.parts[turn][threadIdx.x / WARP][r] = sums[r];
+  __syncthreads (); /* once a turn is enough, since turns alternate */
+#pragma unroll
+  for (int r = 0; r < ROWS; r++)
+    sums[r] = 0.f;
+#pragma unroll
+  for (unsigned i = 0; i < WARPS; i++)
+    if (i < place.split)
+#pragma unroll
+      for (int r = 0; r < ROWS; r++)
+        sums[r] += s.parts[turn][place.group * place.split + i][r];
+}
+
+/* One row's product, with what it began with, for the lane that stores it. */
+struct Outcome {
+  unsigned row;
+  unsigned r; /* which of its task's */
+  float value;
+  float other; /* the task's other row's */
+  float old;   /* what was in its place */
+};
+
+/* All tasks that are this block's. OP says which rows a task has, what their sums begin with and
+ * where they go: a lane of the task's first warp stores each. */
 template <typename W, typename Op>
 static __device__ void
-run_tasks (Shared &s, const Op &op, const float4 *planes, const Place &place, size_t n_tasks)
+run_tasks (Shared &s, const Op &op, const float4 *planes, const Place &place, unsigned n_tasks)
 {
-  unsigned turn = 0;
-  for (size_t base = (size_t)blockIdx.x * place.groups; base < n_tasks;
-       base += (size_t)gridDim.x * place.groups, turn ^= 1) {
-    size_t task = base + place.group;
-    size_t rows[ROWS] = {0, 0};
-    float sums[ROWS] = {0.f, 0.f};
+  unsigned turn = 0, r = place.first;
+  for (unsigned base = blockIdx.x * place.groups; base < n_tasks;
+       base += gridDim.x * place.groups, turn ^= 1) {
+    unsigned task = base + place.group, rows[ROWS] = {0, 0};
+    float sums[ROWS] = {0.f, 0.f}, old = 0.f;
     if (task < n_tasks) {
       op.get_rows (task, rows);
+      if (r == 0)
+#pragma unroll
+        for (int i = 0; i < ROWS; i++)
+          sums[i] = op.get_bias (rows[i]);
+      if (r < ROWS)
+        old = op.get_old (rows[r == 0 ? 0 : 1]);
       multiply_rows<W> (op.p.matrix, rows, planes, place, sums);
     }
-    for (int r = 0; r < ROWS; r++)
-      sums[r] = warp_sum (sums[r]);
-    if (place.split > 1) {
-      if (threadIdx.x % WARP == 0)
-        for (int r = 0; r < ROWS; r++)
-          s.parts[turn][threadIdx.x / WARP][r] = sums[r];
-      __syncthreads (); /* once a turn is enough, since turns alternate */
-      for (int r = 0; r < ROWS; r++) {
-        sums[r] = 0.f;
-        for (unsigned i = 0; i < place.split; i++)
-          sums[r] += s.parts[turn][place.group * place.split + i][r];
-      }
-    }
-    if (task < n_tasks && place.first == 0)
-      op.store (task, sums);
+    join_lanes (s, place, turn, sums);
+    if (task < n_tasks && (r == 0 || (r < ROWS && rows[1] != rows[0])))
+      op.store (task, r == 0 ? Outcome{rows[0], r, sums[0], sums[1], old}
+                             : Outcome{rows[1], r, sums[1], sums[0], old});
   }
 }
 
 template <typename P> struct CudaTasks {
   P p;
-  size_t n_tasks;
+  unsigned n_tasks;
   unsigned split; /* warps of a task: 1, 2, 4 or 8 */
 };
 
@@ -279,7 +218,7 @@ tasks_kernel (CudaTasks<typename Op::Params> params)
   Place place (params.split);
   Op op (params.p);
   let_next_start ();
-  size_t task = (size_t)blockIdx.x * place.groups + place.group, rows[ROWS];
+  unsigned task = blockIdx.x * place.groups + place.group, rows[ROWS];
   if (task < params.n_tasks) {
     op.get_rows (task, rows);
     prefetch_rows<W> (params.p.matrix, rows, place);
@@ -290,14 +229,15 @@ tasks_kernel (CudaTasks<typename Op::Params> params)
   run_tasks<W> (shared, op, (const float4 *)planes, place, params.n_tasks);
 }
 
-/* So many warps to a task that the last turn leaves few idle, as long as each has work. */
+/* So many warps to a task that no processor has much more to do than another, as long as each has
+ * work. Its blocks' turns need not be the same in number: they share its time. */
 static unsigned
 choose_split (size_t n_tasks, size_t vectors, int processors)
 {
   unsigned best = 1;
   double best_use = 0;
   for (unsigned split = 1; split <= WARPS && vectors >= split * 2 * WARP; split *= 2) {
-    size_t at_once = (size_t)processors * BLOCKS * (WARPS / split);
+    size_t at_once = (size_t)processors * (WARPS / split);
     double use = (double)n_tasks / (divide_up (n_tasks, at_once) * at_once);
     if (use > best_use + 0.03) {
       best = split;
@@ -317,7 +257,7 @@ launch_rows (CudaQueue *queue,
              int processors)
 {
   CudaTasks<typename Op::Params> params = {
-      p, n_tasks, choose_split (n_tasks, p.matrix.stride / W::N, processors)};
+      p, (unsigned)n_tasks, choose_split (n_tasks, p.matrix.stride / W::N, processors)};
   size_t blocks = divide_up (n_tasks, WARPS / params.split), most = (size_t)processors * BLOCKS;
   launch (queue, tasks_kernel<Op, W>, dim3 ((unsigned)(blocks < most ? blocks : most)), THREADS,
           sizeof (Shared) + planes * sizeof (float), params);
@@ -352,22 +292,79 @@ launch_tasks (CudaQueue *queue,
 
 /* ---- [q, k, v, fc1] -------------------------------------------------------------------------- */
 
+/* What a CudaProject and a CudaHead have in common: their input is normed. */
+template <typename P> struct Normed {
+  typedef P Params;
+  typedef RowNorm<THREADS> Norm;
+  const P &p;
+  Norm norm;
+  float weight[Norm::OWN], bias[Norm::OWN]; /* on their way before the kernel waits */
+
+  __device__
+  Normed (const P &p_) : p (p_), norm (p_.n)
+  {
+  }
+
+  __device__ __forceinline__ void
+  prefetch (void)
+  {
+    norm.load (p.weight, weight);
+    norm.load (p.bias, bias);
+    prefetch_vector (p.matrix_bias, p.matrix.n_out);
+  }
+
+  /* What pads the input is zero. */
+  template <typename W>
+  __device__ __forceinline__ const float *
+  get_planes (Shared &s)
+  {
+    float x[Norm::OWN];
+    norm.load (p.x, x);
+    norm.measure (p.x, x, p.eps, s.reduced);
+    unsigned stride = (unsigned)p.matrix.stride;
+    /* A thread's values are whole vectors apart, and lie so in their plane. */
+    float *to = s.planes + cuda_plane (threadIdx.x, W::N, stride);
+#pragma unroll
+    for (unsigned i = 0; i < Norm::OWN; i++)
+      if (i < norm.full)
+        to[i * (THREADS / W::N * 4)] = norm.apply (x[i], weight[i], bias[i]);
+#pragma unroll 1
+    for (unsigned i = norm.beyond; i < stride; i += THREADS)
+      s.planes[cuda_plane (i, W::N, stride)] =
+          i < norm.n ? norm.apply (p.x[i], p.weight[i], p.bias[i]) : 0.f;
+    __syncthreads ();
+    return s.planes;
+  }
+
+  __device__ __forceinline__ float
+  get_bias (unsigned row) const
+  {
+    return p.matrix_bias != nullptr ? p.matrix_bias[row] : 0.f;
+  }
+
+  __device__ __forceinline__ float
+  get_old (unsigned row) const
+  {
+    return 0.f;
+  }
+};
+
 /* The pairs of a head: first those that are rotated together, then neighbours. */
-static __host__ __device__ __forceinline__ size_t
+static __host__ __device__ __forceinline__ unsigned
 count_pairs (int head_dim, int half)
 {
   return half + (head_dim - 2 * half + 1) / 2;
 }
 
 struct Pairs {
-  size_t q, k, v, all; /* where each section ends */
+  unsigned q, k, v, all; /* where each section ends */
 };
 
 static __host__ __device__ Pairs
 lay_out_pairs (const CudaProject &p)
 {
   Pairs pairs;
-  size_t f = p.matrix.n_out - (size_t)(p.n_heads + 2 * p.n_kv_heads) * p.head_dim;
+  unsigned f = (unsigned)p.matrix.n_out - (p.n_heads + 2 * p.n_kv_heads) * p.head_dim;
   pairs.q = p.n_heads * count_pairs (p.head_dim, p.half);
   pairs.k = pairs.q + p.n_kv_heads * count_pairs (p.head_dim, p.half);
   pairs.v = pairs.k + p.n_kv_heads * count_pairs (p.head_dim, 0);
@@ -375,106 +372,75 @@ lay_out_pairs (const CudaProject &p)
   return pairs;
 }
 
-struct Project {
-  typedef CudaProject Params;
-  const CudaProject &p;
+struct Project : Normed<CudaProject> {
   Pairs pairs;
-  size_t f_row; /* fc1's first */
+  unsigned f_row; /* fc1's first */
 
   __device__
   Project (const CudaProject &p_)
-      : p (p_), pairs (lay_out_pairs (p_)),
-        f_row ((size_t)(p_.n_heads + 2 * p_.n_kv_heads) * p_.head_dim)
+      : Normed (p_), pairs (lay_out_pairs (p_)),
+        f_row ((p_.n_heads + 2 * p_.n_kv_heads) * p_.head_dim)
   {
   }
 
+  /* A task's rows; the second is the first again where it has one. */
   __device__ __forceinline__ void
-  prefetch (void) const
-  {
-    prefetch_normed (p);
-  }
-
-  template <typename W>
-  __device__ __forceinline__ const float *
-  get_planes (Shared &s) const
-  {
-    return fill_normed<W> (s, p);
-  }
-
-  /* A task's rows; the second is the first again where it has one. Returns the first's head (of q,
-   * k and v in a row), or -1 for fc1. */
-  __device__ __forceinline__ int
-  get_rows (size_t task, size_t (&rows)[ROWS]) const
+  get_rows (unsigned task, unsigned (&rows)[ROWS]) const
   {
     if (task >= pairs.v) {
       rows[0] = f_row + (task - pairs.v) * 2;
       rows[1] = rows[0] + 1 < p.matrix.n_out ? rows[0] + 1 : rows[0];
-      return -1;
+      return;
     }
-    int half = task < pairs.k ? p.half : 0;
-    unsigned per_head = (unsigned)count_pairs (p.head_dim, half);
-    unsigned in_section = (unsigned)(task < pairs.k ? task : task - pairs.k);
-    int head = (int)(in_section / per_head), pair = (int)(in_section % per_head);
-    int a = pair < half ? pair : half + pair, b = pair < half ? pair + half : a + 1;
+    unsigned half = task < pairs.k ? p.half : 0, per_head = count_pairs (p.head_dim, half);
+    unsigned in_section = task < pairs.k ? task : task - pairs.k;
+    unsigned head = in_section / per_head, pair = in_section % per_head, a = pair, b = pair + half;
     if (pair >= half) {
       a = 2 * half + (pair - half) * 2;
-      b = a + 1 < p.head_dim ? a + 1 : a;
+      b = a + 1 < (unsigned)p.head_dim ? a + 1 : a;
     }
     if (task >= pairs.k)
       head += p.n_heads + p.n_kv_heads;
-    rows[0] = (size_t)head * p.head_dim + a;
-    rows[1] = (size_t)head * p.head_dim + b;
-    return head;
+    rows[0] = head * p.head_dim + a;
+    rows[1] = head * p.head_dim + b;
   }
 
+  /* Dimension D of a head of q, k and v in a row. */
   __device__ void
-  store_cached (int head, const int (&d)[ROWS], const float (&values)[ROWS]) const
+  store_cached (unsigned head, unsigned d, float value) const
   {
-    bool is_key = head < p.n_heads + p.n_kv_heads;
+    bool is_key = head < (unsigned)(p.n_heads + p.n_kv_heads);
     size_t kv_head = head - p.n_heads - (is_key ? 0 : p.n_kv_heads);
     void *plane = is_key ? p.cache.keys : p.cache.values;
-    size_t at = (kv_head * p.cache.context + *p.position) * p.cache.head_pad;
-    for (int r = 0; r < ROWS; r++)
-      if (p.cache.type == CUDA_TYPE_F32)
-        ((float *)plane)[at + d[r]] = values[r];
-      else
-        ((F16 *)plane)[at + d[r]] = from_float<F16> (values[r]);
+    size_t at = (kv_head * p.cache.context + *p.position) * p.cache.head_pad + d;
+    if (p.cache.type == CUDA_TYPE_F32)
+      ((float *)plane)[at] = value;
+    else
+      ((F16 *)plane)[at] = from_float<F16> (value);
   }
 
   __device__ void
-  store (size_t task, const float (&sums)[ROWS]) const
+  store (unsigned task, const Outcome &o) const
   {
-    size_t rows[ROWS];
-    int head = get_rows (task, rows);
-    float values[ROWS];
-    for (int r = 0; r < ROWS; r++)
-      values[r] = sums[r] + p.matrix_bias[rows[r]];
-    if (head < 0) {
-      for (int r = 0; r < ROWS; r++)
-        p.planes[cuda_plane (p.planes_from + rows[r] - f_row, p.planes_vector, p.planes_stride)] =
-            activate (p.gelu, values[r]);
+    float value = o.value;
+    if (task >= pairs.v) {
+      p.planes[get_plane (p.planes_from + o.row - f_row, p.planes_vector, p.planes_stride)] =
+          activate (p.gelu, value);
       return;
     }
     if (p.raw) {
-      for (int r = 0; r < ROWS; r++)
-        p.q[rows[r]] = values[r];
+      p.q[o.row] = value;
       return;
     }
-    int d[ROWS];
-    for (int r = 0; r < ROWS; r++)
-      d[r] = (int)(rows[r] - (size_t)head * p.head_dim);
-    if (head < p.n_heads + p.n_kv_heads && d[0] < p.half) {
-      const float *angle = p.angles + ((size_t)*p.position * p.half + d[0]) * 2;
-      float a = values[0], b = values[1];
-      values[0] = a * angle[0] - b * angle[1];
-      values[1] = b * angle[0] + a * angle[1];
+    unsigned head = o.row / p.head_dim, d = o.row - head * p.head_dim, half = p.half;
+    if (task < pairs.k && d < 2 * half) {
+      const float *angle = p.angles + ((size_t)*p.position * half + d - o.r * half) * 2;
+      value = value * angle[0] + (o.r == 0 ? -o.other : o.other) * angle[1];
     }
-    if (head >= p.n_heads) {
-      store_cached (head, d, values);
-      return;
-    }
-    for (int r = 0; r < ROWS; r++)
-      p.q[rows[r]] = values[r];
+    if (task < pairs.q)
+      p.q[o.row] = value;
+    else
+      store_cached (head, d, value);
   }
 };
 
@@ -485,51 +451,61 @@ cuda_project (CudaQueue *queue, const CudaProject *project, int processors)
   launch_tasks<Project> (queue, *project, pairs.all, project->matrix.stride, processors);
 }
 
-/* ---- Neighbouring rows ----------------------------------------------------------------------- */
-
-/* Tasks of two neighbouring rows; the second is the first again where it has one. */
-template <typename P> struct Neighbours {
-  typedef P Params;
-  const P &p;
-
-  __device__
-  Neighbours (const P &p_) : p (p_)
-  {
-  }
-
-  __device__ __forceinline__ void
-  get_rows (size_t task, size_t (&rows)[ROWS]) const
-  {
-    rows[0] = task * 2;
-    rows[1] = rows[0] + 1 < p.matrix.n_out ? rows[0] + 1 : rows[0];
-  }
-};
-
 /* ---- [dense, fc2] ---------------------------------------------------------------------------- */
 
-struct Reduce : Neighbours<CudaReduce> {
-  using Neighbours<CudaReduce>::Neighbours;
+/* A task's two neighbouring rows; the second is the first again where it has one. */
+static __device__ __forceinline__ void
+get_neighbours (const CudaMatrix &m, unsigned task, unsigned (&rows)[ROWS])
+{
+  rows[0] = task * 2;
+  rows[1] = rows[0] + 1 < m.n_out ? rows[0] + 1 : rows[0];
+}
+
+struct Reduce {
+  typedef CudaReduce Params;
+  const CudaReduce &p;
+
+  __device__
+  Reduce (const CudaReduce &p_) : p (p_)
+  {
+  }
 
   __device__ __forceinline__ void
-  prefetch (void) const
+  prefetch (void)
   {
     prefetch_vector (p.bias, p.matrix.n_out);
   }
 
   template <typename W>
   __device__ __forceinline__ const float *
-  get_planes (Shared &s) const
+  get_planes (Shared &s)
   {
     return p.planes;
   }
 
-  __device__ void
-  store (size_t task, const float (&sums)[ROWS]) const
+  __device__ __forceinline__ void
+  get_rows (unsigned task, unsigned (&rows)[ROWS]) const
   {
-    size_t rows[ROWS];
-    get_rows (task, rows);
-    for (int r = 0; r < ROWS && (r == 0 || rows[1] != rows[0]); r++)
-      p.x[rows[r]] += sums[r] + p.bias[rows[r]];
+    get_neighbours (p.matrix, task, rows);
+  }
+
+  __device__ __forceinline__ float
+  get_bias (unsigned row) const
+  {
+    return p.bias[row];
+  }
+
+  /* Read before the product is there, and added after it: the residual would swallow its parts. */
+  __device__ __forceinline__ float
+  get_old (unsigned row) const
+  {
+    return p.x[row];
+  }
+
+  __device__ __forceinline__ void
+  store (unsigned task, const Outcome &o) const
+  {
+    p.x[o.row] = o.old + o.value;
   }
 };
 
@@ -541,29 +517,19 @@ cuda_reduce (CudaQueue *queue, const CudaReduce *reduce, int processors)
 
 /* ---- Head ------------------------------------------------------------------------------------ */
 
-struct Head : Neighbours<CudaHead> {
-  using Neighbours<CudaHead>::Neighbours;
+struct Head : Normed<CudaHead> {
+  using Normed<CudaHead>::Normed;
 
   __device__ __forceinline__ void
-  prefetch (void) const
+  get_rows (unsigned task, unsigned (&rows)[ROWS]) const
   {
-    prefetch_normed (p);
+    get_neighbours (p.matrix, task, rows);
   }
 
-  template <typename W>
-  __device__ __forceinline__ const float *
-  get_planes (Shared &s) const
+  __device__ __forceinline__ void
+  store (unsigned task, const Outcome &o) const
   {
-    return fill_normed<W> (s, p);
-  }
-
-  __device__ void
-  store (size_t task, const float (&sums)[ROWS]) const
-  {
-    size_t rows[ROWS];
-    get_rows (task, rows);
-    for (int r = 0; r < ROWS; r++)
-      p.logits[rows[r]] = sums[r] + (p.matrix_bias != nullptr ? p.matrix_bias[rows[r]] : 0.f);
+    p.logits[o.row] = o.value;
   }
 };
 

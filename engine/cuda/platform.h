@@ -66,6 +66,13 @@ bits_of_float (float x)
   return __float_as_uint (x);
 }
 
+/* Four of the bytes of A and, from 4 on, B: those that the nibbles of SELECTOR name. */
+static __device__ __forceinline__ uint32_t
+permute_bytes (uint32_t a, uint32_t b, uint32_t selector)
+{
+  return __byte_perm (a, b, selector);
+}
+
 /* 16 bytes that are read once: they pass L1 by, which keeps the activations. */
 static __device__ __forceinline__ uint4
 load_once (const void *p)
@@ -257,6 +264,22 @@ activate (int activation, float x)
   }
 }
 
+/* cuda_plane () without a division, of a vector that is not known when this is compiled. */
+static __device__ __forceinline__ size_t
+get_plane (size_t e, size_t vector, size_t stride)
+{
+  switch (vector) {
+  case 4:
+    return cuda_plane (e, 4, stride);
+  case 8:
+    return cuda_plane (e, 8, stride);
+  case 16:
+    return cuda_plane (e, 16, stride);
+  default:
+    return cuda_plane (e, 32, stride);
+  }
+}
+
 /* ---- Reductions ------------------------------------------------------------------------------ */
 
 static __device__ __forceinline__ float
@@ -277,8 +300,9 @@ warp_max (float x)
   return x;
 }
 
-/* The same number in every thread. SCRATCH holds a float for each warp and is free again after the
- * next barrier. */
+/* The same number in each of the block's N threads. SCRATCH holds a float for each warp and is free
+ * again after the next barrier. */
+template <unsigned N>
 static __device__ __forceinline__ float
 block_sum (float x, float *scratch)
 {
@@ -287,7 +311,8 @@ block_sum (float x, float *scratch)
     scratch[threadIdx.x / WARP] = x;
   __syncthreads ();
   float sum = 0.f;
-  for (unsigned i = 0; i < blockDim.x / WARP; i++)
+#pragma unroll
+  for (unsigned i = 0; i < N / WARP; i++)
     sum += scratch[i];
   return sum;
 }

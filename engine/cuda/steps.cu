@@ -1,5 +1,5 @@
 /* steps.cu - the small steps around products and attention: one pass over their data each. */
-#include "platform.h"
+#include "norm.h"
 
 #define THREADS 256
 
@@ -127,36 +127,45 @@ cuda_embed (CudaQueue *queue, const CudaEmbed *embed)
 
 /* ---- Norms and activations ------------------------------------------------------------------- */
 
-struct NormShared {
-  float reduced[2][THREADS / WARP];
+/* On each processor: five hold all rows of a usual prompt or picture at once, where so many fit. */
+#if __CUDA_ARCH__ == 750
+#define NORM_BLOCKS 4
+#else
+#define NORM_BLOCKS 5
+#endif
+
+template <unsigned TEAM> struct NormShared {
+  float reduced[2][TEAM / WARP];
 };
 
 /* TEAM threads for each row: a block, or a warp, so that heads of a few dozen values keep a block
  * busy too. */
 template <typename T, unsigned TEAM>
-static __global__ void
+static __global__ void __launch_bounds__ (THREADS, NORM_BLOCKS)
 norm_kernel (CudaNorm p)
 {
   let_next_start ();
   wait_for_previous ();
-  SHARED (NormShared, shared);
+  SHARED (NormShared<TEAM>, shared);
   size_t row = (size_t)blockIdx.x * (THREADS / TEAM) + threadIdx.x / TEAM;
-  unsigned member = threadIdx.x % TEAM;
   if (row >= p.rows)
     return;
   const float *x = p.x + row / p.per * p.x_stride + row % p.per * p.n;
   T *y = (T *)p.y + row / p.per * p.y_stride + row % p.per * p.n;
-  float sum = 0.f, squares = 0.f;
-  for (size_t i = member; i < p.n; i += TEAM)
-    sum += x[i];
-  float mean = (TEAM == WARP ? warp_sum (sum) : block_sum (sum, shared.reduced[0])) / p.n;
-  for (size_t i = member; i < p.n; i += TEAM)
-    squares += (x[i] - mean) * (x[i] - mean);
-  squares = TEAM == WARP ? warp_sum (squares) : block_sum (squares, shared.reduced[1]);
-  float scale = 1.f / sqrtf (squares / p.n + p.eps);
-  for (size_t i = member; i < p.n; i += TEAM)
-    y[i] = from_float<T> ((x[i] - mean) * scale * p.weight[i] +
-                          (p.bias != nullptr ? p.bias[i] : 0.f));
+  RowNorm<TEAM> norm (p.n);
+  float own[norm.OWN], weight[norm.OWN], bias[norm.OWN] = {};
+  norm.load (x, own);
+  norm.measure (x, own, p.eps, shared.reduced);
+  norm.load (p.weight, weight); /* before the first store, which might change them */
+  if (p.bias != nullptr)
+    norm.load (p.bias, bias);
+#pragma unroll
+  for (unsigned i = 0; i < norm.OWN; i++)
+    if (i < norm.full)
+      y[norm.member + i * TEAM] = from_float<T> (norm.apply (own[i], weight[i], bias[i]));
+  for (unsigned i = norm.beyond; i < norm.n; i += TEAM)
+    y[i] = from_float<T> (
+        norm.apply (x[i], p.weight[i], p.bias != nullptr ? p.bias[i] : 0.f));
 }
 
 void
@@ -165,17 +174,31 @@ cuda_norm (CudaQueue *queue, const CudaNorm *norm)
   bool narrow = norm->n <= 8 * WARP;
   dim3 grid ((unsigned)divide_up (norm->rows, narrow ? THREADS / WARP : 1));
   FOR_TYPE (norm->y_type, launch (queue, narrow ? norm_kernel<T, WARP> : norm_kernel<T, THREADS>,
-                                  grid, THREADS, sizeof (NormShared), *norm));
+                                  grid, THREADS, sizeof (NormShared<THREADS>), *norm));
 }
 
 template <typename T>
 static __global__ void
 activate_kernel (CudaActivation p)
 {
+  enum { N = Vector<T>::N };
   let_next_start ();
   wait_for_previous ();
   T *x = (T *)p.x + blockIdx.x * p.stride;
-  for (size_t i = threadIdx.x; i < p.n; i += blockDim.x)
+  bool aligned = ((uintptr_t)x | p.stride * sizeof (T)) % 16 == 0;
+  size_t whole = p.bias == nullptr && aligned ? p.n / N * N : 0;
+  for (size_t i = threadIdx.x * N; i < whole; i += blockDim.x * N) {
+    uint4 raw = *(const uint4 *)(x + i);
+    float values[N];
+    T outcome[N];
+    Vector<T>::unpack (raw, values);
+#pragma unroll
+    for (int j = 0; j < N; j++)
+      outcome[j] = from_float<T> (activate (p.gelu, values[j]));
+    memcpy (&raw, outcome, sizeof raw);
+    *(uint4 *)(x + i) = raw;
+  }
+  for (size_t i = whole + threadIdx.x; i < p.n; i += blockDim.x)
     x[i] = from_float<T> (
         activate (p.gelu,
                   to_float (x[i]) + (p.bias != nullptr ? to_float (((const T *)p.bias)[i]) : 0.f)));

@@ -202,6 +202,16 @@ bf16_from_float (float x)
   return (uint16_t)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 }
 
+static inline uint32_t
+permute_bytes (uint32_t a, uint32_t b, uint32_t selector)
+{
+  uint64_t bytes = (uint64_t)b << 32 | a;
+  uint32_t result = 0;
+  for (int i = 0; i < 4; i++)
+    result |= (uint32_t)(uint8_t)(bytes >> (selector >> 4 * i & 7) * 8) << 8 * i;
+  return result;
+}
+
 static inline uint4
 load_once (const void *p)
 {
