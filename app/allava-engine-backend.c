@@ -66,6 +66,7 @@ can_fall_back (AllavaModel *model, const AllavaModelOptions *options, const GErr
   return model != NULL && g_str_equal (options->device, "auto") &&
          !g_str_equal (allava_model_get_info (model)->device, "cpu") &&
          (g_error_matches (error, ALLAVA_ERROR, ALLAVA_ERROR_MEMORY) ||
+          g_error_matches (error, ALLAVA_ERROR, ALLAVA_ERROR_DEVICE_MEMORY) ||
           g_error_matches (error, ALLAVA_ERROR, ALLAVA_ERROR_DEVICE));
 }
 

@@ -109,7 +109,7 @@ answered (gpointer data)
     finish (answer, ALLAVA_MESSAGE_STOPPED, NULL);
   } else {
     if (g_error_matches (job->error, ALLAVA_ERROR, ALLAVA_ERROR_DEVICE) ||
-        g_error_matches (job->error, ALLAVA_ERROR, ALLAVA_ERROR_MEMORY))
+        g_error_matches (job->error, ALLAVA_ERROR, ALLAVA_ERROR_DEVICE_MEMORY))
       leave_gpu (self);
     if (g_error_matches (job->error, ALLAVA_ERROR, ALLAVA_ERROR_CHANGED))
       self->stale = self->model_path != NULL;

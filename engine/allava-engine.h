@@ -7,7 +7,8 @@
  * may be shared by threads; an AllavaSession belongs to one thread at a time. There is no global
  * state, but for a handler of SIGBUS: a file that is cut short under a model ends its answers with
  * an error, and not the process. Functions that take a GError fill it with a single sentence that
- * names the file or input and what is wrong with it.
+ * names the file or input and what is wrong with it. Whoever sets a handler of SIGBUS after the
+ * first model was loaded has to pass on what is not meant for it.
  */
 #pragma once
 
@@ -22,15 +23,16 @@ G_BEGIN_DECLS
 #define ALLAVA_ERROR (allava_error_quark ())
 
 typedef enum {
-  ALLAVA_ERROR_FILE,        /* a file cannot be opened, read or mapped */
-  ALLAVA_ERROR_FORMAT,      /* a file's content is broken or contradicts another file */
-  ALLAVA_ERROR_UNSUPPORTED, /* well formed, but asks for what this engine does not do */
-  ALLAVA_ERROR_INPUT,       /* the caller's text, ids or image are not usable */
-  ALLAVA_ERROR_CONTEXT,     /* the last turn alone is longer than the model's context */
-  ALLAVA_ERROR_MEMORY,      /* not enough memory for weights or KV cache */
-  ALLAVA_ERROR_DEVICE,      /* the device asked for is missing or failed */
-  ALLAVA_ERROR_NOT_FINITE,  /* the model computed NaN or infinity: damaged weights */
-  ALLAVA_ERROR_CHANGED,     /* a model's file was changed while it was in use: load it anew */
+  ALLAVA_ERROR_FILE,          /* a file cannot be opened, read or mapped */
+  ALLAVA_ERROR_FORMAT,        /* a file's content is broken or contradicts another file */
+  ALLAVA_ERROR_UNSUPPORTED,   /* well formed, but asks for what this engine does not do */
+  ALLAVA_ERROR_INPUT,         /* the caller's text, ids or image are not usable */
+  ALLAVA_ERROR_CONTEXT,       /* the last turn alone is longer than the model's context */
+  ALLAVA_ERROR_MEMORY,        /* not enough memory for weights or KV cache */
+  ALLAVA_ERROR_DEVICE,        /* the device asked for is missing or failed */
+  ALLAVA_ERROR_NOT_FINITE,    /* the model computed NaN or infinity: damaged weights */
+  ALLAVA_ERROR_CHANGED,       /* a model's file was changed while it was in use: load it anew */
+  ALLAVA_ERROR_DEVICE_MEMORY, /* a device that had enough memory has none left for its work */
 } AllavaError;
 
 GQuark allava_error_quark (void);
@@ -170,7 +172,7 @@ char *allava_model_read_type (const char *dir, GError **error);
 
 /* Loads the Hugging Face folder DIR. Weights are mapped, not copied, where their dtype is the one
  * in use. A model that does not fit the free memory is refused before it is read. Errors: FILE,
- * FORMAT, UNSUPPORTED, MEMORY, DEVICE, G_IO_ERROR_CANCELLED. */
+ * FORMAT, UNSUPPORTED, MEMORY, DEVICE, DEVICE_MEMORY, CHANGED, G_IO_ERROR_CANCELLED. */
 AllavaModel *allava_model_load (const char *dir, const AllavaModelOptions *options, GError **error);
 AllavaModel *allava_model_ref (AllavaModel *model);
 void allava_model_unref (AllavaModel *model);
@@ -182,7 +184,7 @@ AllavaTokenizer *allava_model_get_tokenizer (AllavaModel *model); /* borrowed */
  * then loads as it is; a vision tower in a folder of its own stays there. OUT must not be there, or
  * be empty; it appears when it is whole. Of OPTIONS, threads, vision_tower, progress and
  * cancellable count; they may be NULL. Errors: FILE, FORMAT, UNSUPPORTED, INPUT (it is quantised
- * already), MEMORY, G_IO_ERROR. */
+ * already), MEMORY, CHANGED, G_IO_ERROR. */
 gboolean allava_quantize (const char *dir,
                           const char *out,
                           AllavaDtype dtype,
@@ -284,7 +286,7 @@ void allava_generate_result_clear (AllavaGenerateResult *result);
  * calling thread. */
 typedef gboolean (*AllavaTextFunc) (const char *text, gpointer user_data);
 
-/* Errors: MEMORY. The session keeps a reference to MODEL. */
+/* Errors: MEMORY, DEVICE, DEVICE_MEMORY. The session keeps a reference to MODEL. */
 AllavaSession *allava_session_new (AllavaModel *model, GError **error);
 void allava_session_free (AllavaSession *session);
 
@@ -294,7 +296,8 @@ void allava_session_free (AllavaSession *session);
  * out, whole; the pictures of the latest turn that has any stay, moved to the first turn kept.
  * Cancelling is not an error: the result says so and holds what was said.
  * RESULT is filled on success; clear it with allava_generate_result_clear().
- * Errors: INPUT, CONTEXT, MEMORY, DEVICE, NOT_FINITE. */
+ * Errors: INPUT, CONTEXT, MEMORY, DEVICE, DEVICE_MEMORY (ask again when something else has given
+ * some back), NOT_FINITE, CHANGED (load the model anew). */
 gboolean allava_session_generate (AllavaSession *session,
                                   const AllavaTurn *turns,
                                   size_t n_turns,

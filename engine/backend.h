@@ -40,7 +40,8 @@ typedef struct {
   /* What AUTO tries, widest first, AUTO last. BF16 stands for the file's 16-bit type. */
   const AllavaDtype *automatic;
 
-  /* Whether load() copies every weight: the files are then read ahead beside it, not before. */
+  /* Whether load() copies every weight: the files are then read ahead beside it, not before, and
+   * may change afterwards. */
   gboolean copies;
 
   /* What the device's memory still holds, bytes, and what a model kept in DTYPE (never AUTO) takes

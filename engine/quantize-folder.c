@@ -251,6 +251,12 @@ write_at (const Job *job, const void *data, size_t length, size_t offset, GError
     ssize_t n = pwrite (job->fd, p, MIN (length, (size_t)16 << 20), (off_t)offset);
     if (n < 0 && errno == EINTR)
       continue;
+    if (n < 0 && errno == EFAULT) { /* DATA is the file's: writing meets what reading would */
+      g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_FILE,
+                   "the weights for %s cannot be read: their disk may be damaged or gone",
+                   job->path);
+      return FALSE;
+    }
     if (n < 0)
       return set_write_error (job->path, error);
     p += n;

@@ -63,6 +63,13 @@ capture (CudaSession *session, CudaGraphKind kind)
   session->graphs[kind] = cuda_capture_end (&session->queue);
 }
 
+/* Rather than short of memory, which may pass. */
+static gboolean
+is_refused (const CudaQueue *queue)
+{
+  return queue->status != 0 && !cuda_queue_is_short (queue);
+}
+
 /* A kind's first step is queued kernel by kernel: the driver loads a kernel when it is first
  * launched, which has no place in a capture, and the graph is made while the GPU is busy with that
  * step. Should a driver refuse kernels that start early in a graph, they are made to wait for each
@@ -74,18 +81,18 @@ launch_step (CudaSession *session, CudaGraphKind kind)
   if (queue->status != 0)
     return;
   if (!session->stepped[kind]) {
-    session->stepped[kind] = TRUE;
     queue_step (session, kind);
+    session->stepped[kind] = queue->status == 0;
     return;
   }
   if (session->graphs[kind] == NULL && !session->no_graphs)
     capture (session, kind);
-  if (queue->status != 0 && queue->overlap) {
+  if (is_refused (queue) && queue->overlap) {
     cuda_queue_forget (queue);
     queue->overlap = FALSE;
     capture (session, kind);
   }
-  if (queue->status != 0) {
+  if (is_refused (queue)) {
     cuda_queue_forget (queue);
     session->no_graphs = TRUE;
   }
@@ -107,7 +114,7 @@ gboolean
 cuda_decode (gpointer data, int32_t id, size_t position, GError **error)
 {
   CudaSession *session = data;
-  cuda_session_enter (session);
+  cuda_device_enter (session->model->device);
   cuda_queue_decode (session, id, position);
   return cuda_queue_wait (&session->queue, error);
 }
@@ -119,7 +126,7 @@ cuda_get_logits (gpointer data)
   size_t n = session->model->config->vocab_size;
   cuda_device_enter (session->model->device);
   cuda_copy (&session->queue, session->host_logits, session->logits, n * sizeof (float));
-  /* What failed is told by the next step; until then no number is given for one. */
+  /* What failed is told by the next step, if it lasts; until then no number is given for one. */
   if (!cuda_queue_wait (&session->queue, NULL))
     memset (session->host_logits, 0xff, n * sizeof (float));
   return session->host_logits;
@@ -164,7 +171,7 @@ cuda_answer_begin (gpointer data, const AllavaAnswer *answer, GError **error)
       .temperature = sampler->temperature,
       .random = sampler->state,
   };
-  cuda_session_enter (session);
+  cuda_device_enter (session->model->device);
   if (!upload_allowed (session, answer, error))
     return FALSE;
   size_t room = session->model->config->context_length - answer->position;

@@ -336,7 +336,7 @@ join_splits (OneShared<M> &s, const CudaDecodeAttention &p, int head)
         out += (d < KEYS ? early[i] : __ldcg (parts + i * size + 2 + d)) * s.factor[i];
     for (int i = EARLY; i < n; i++)
       out += __ldcg (parts + i * size + 2 + d) * s.factor[i];
-    p.planes[get_plane (head * p.head_dim + d, p.planes_vector, p.planes_stride)] = out / sum;
+    p.planes[find_plane (head * p.head_dim + d, p.planes_vector, p.planes_stride)] = out / sum;
   }
 }
 

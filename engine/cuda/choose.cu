@@ -34,8 +34,7 @@ get_barred (const CudaChoose &p)
   return p.state->step < p.state->min_new ? p.state->eos : -1;
 }
 
-/* One thread: BEST is the chosen logit's key over the id's complement, NOT_FINITE, or NONE, where
- * only the end token is left. */
+/* One thread. */
 static __device__ void
 commit (const CudaChoose &p, int32_t token)
 {
@@ -47,6 +46,8 @@ commit (const CudaChoose &p, int32_t token)
   state->step++;
 }
 
+/* BEST is the chosen logit's key over the id's complement, NOT_FINITE, or NONE, where only the end
+ * token is left. */
 static __device__ __forceinline__ int32_t
 token_of (const CudaChoose &p, uint64_t best)
 {

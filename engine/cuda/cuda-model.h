@@ -208,8 +208,8 @@ cuda_take (CudaArena *arena, size_t bytes)
 
 /* ---- load.c ---------------------------------------------------------------------------------- */
 
-/* Lays out and uploads the weights of MODEL, whose format is chosen. Errors: MEMORY, DEVICE,
- * G_IO_ERROR_CANCELLED. */
+/* Lays out and uploads the weights of MODEL, whose format is chosen. Errors: DEVICE_MEMORY,
+ * DEVICE, G_IO_ERROR_CANCELLED. */
 gboolean cuda_load_weights (CudaModel *model,
                             const AllavaWeights *weights,
                             const AllavaModelOptions *options,

@@ -181,25 +181,25 @@ template <typename W, typename Op>
 static __device__ void
 run_tasks (Shared &s, const Op &op, const float4 *planes, const Place &place, unsigned n_tasks)
 {
-  unsigned turn = 0, r = place.first;
+  unsigned turn = 0, lane = place.first;
   for (unsigned base = blockIdx.x * place.groups; base < n_tasks;
        base += gridDim.x * place.groups, turn ^= 1) {
     unsigned task = base + place.group, rows[ROWS] = {0, 0};
     float sums[ROWS] = {0.f, 0.f}, old = 0.f;
     if (task < n_tasks) {
       op.get_rows (task, rows);
-      if (r == 0)
+      if (lane == 0)
 #pragma unroll
-        for (int i = 0; i < ROWS; i++)
-          sums[i] = op.get_bias (rows[i]);
-      if (r < ROWS)
-        old = op.get_old (rows[r == 0 ? 0 : 1]);
+        for (int r = 0; r < ROWS; r++)
+          sums[r] = op.get_bias (rows[r]);
+      if (lane < ROWS)
+        old = op.get_old (lane == 0 ? rows[0] : rows[1]);
       multiply_rows<W> (op.p.matrix, rows, planes, place, sums);
     }
     join_lanes (s, place, turn, sums);
-    if (task < n_tasks && (r == 0 || (r < ROWS && rows[1] != rows[0])))
-      op.store (task, r == 0 ? Outcome{rows[0], r, sums[0], sums[1], old}
-                             : Outcome{rows[1], r, sums[1], sums[0], old});
+    if (task < n_tasks && (lane == 0 || (lane < ROWS && rows[1] != rows[0])))
+      op.store (task, lane == 0 ? Outcome{rows[0], lane, sums[0], sums[1], old}
+                                : Outcome{rows[1], lane, sums[1], sums[0], old});
   }
 }
 
@@ -223,7 +223,7 @@ tasks_kernel (CudaTasks<typename Op::Params> params)
     op.get_rows (task, rows);
     prefetch_rows<W> (params.p.matrix, rows, place);
   }
-  op.prefetch ();
+  op.load_early ();
   wait_for_previous ();
   const float *planes = op.template get_planes<W> (shared);
   run_tasks<W> (shared, op, (const float4 *)planes, place, params.n_tasks);
@@ -306,7 +306,7 @@ template <typename P> struct Normed {
   }
 
   __device__ __forceinline__ void
-  prefetch (void)
+  load_early (void)
   {
     norm.load (p.weight, weight);
     norm.load (p.bias, bias);
@@ -424,7 +424,7 @@ struct Project : Normed<CudaProject> {
   {
     float value = o.value;
     if (task >= pairs.v) {
-      p.planes[get_plane (p.planes_from + o.row - f_row, p.planes_vector, p.planes_stride)] =
+      p.planes[find_plane (p.planes_from + o.row - f_row, p.planes_vector, p.planes_stride)] =
           activate (p.gelu, value);
       return;
     }
@@ -471,7 +471,7 @@ struct Reduce {
   }
 
   __device__ __forceinline__ void
-  prefetch (void)
+  load_early (void)
   {
     prefetch_vector (p.bias, p.matrix.n_out);
   }

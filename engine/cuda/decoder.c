@@ -1,4 +1,4 @@
-/* decoder.c - Phi-2's decoder over many positions at once (decode.c has the way for one).
+/* decoder.c - Phi-2's decoder over many positions at once (decode.cu has the way for one).
  *
  * Attention and MLP read the same normed input and both add to the residual:
  * h = LN (x); x += dense (attention (h)) + fc2 (gelu (fc1 (h))). */

@@ -47,7 +47,7 @@ static gboolean
 fail (const CudaDevice *device, int status, const char *what, GError **error)
 {
   if (status == cudaErrorMemoryAllocation)
-    g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_MEMORY, "%s has not enough memory for %s",
+    g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_DEVICE_MEMORY, "%s has not enough memory for %s",
                  device->info.name, what);
   else if (status >= CUBLAS_FAILED)
     g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_DEVICE, "%s failed in cuBLASLt: %s",
@@ -308,10 +308,16 @@ cuda_queue_forget (CudaQueue *queue)
   queue->status = cudaSuccess;
 }
 
+gboolean
+cuda_queue_is_short (const CudaQueue *queue)
+{
+  return queue->status == cudaErrorMemoryAllocation;
+}
+
 void
 cuda_queue_retry (CudaQueue *queue)
 {
-  if (queue->status == cudaErrorMemoryAllocation)
+  if (cuda_queue_is_short (queue))
     cuda_queue_forget (queue);
 }
 
@@ -505,7 +511,7 @@ get_plan (CudaDevice *device, const CudaProduct *p, cublasLtEpilogue_t epilogue,
 /* What cuBLASLt offers for a shape it may still refuse, one row in CUDA 13.3 for one: then the next
  * best is taken. */
 static cublasStatus_t
-multiply (CudaQueue *queue, const CudaProduct *p, cublasLtEpilogue_t epilogue)
+try_multiply (CudaQueue *queue, const CudaProduct *p, cublasLtEpilogue_t epilogue)
 {
   const float one = 1, beta = p->accumulate ? 1 : 0;
   cublasStatus_t status = CUBLAS_STATUS_NOT_SUPPORTED;
@@ -533,10 +539,10 @@ cuda_multiply (CudaQueue *queue, const CudaProduct *p)
   if (queue->status != cudaSuccess || p->m == 0)
     return;
   cublasLtEpilogue_t epilogue = choose_epilogue (p);
-  cublasStatus_t status = multiply (queue, p, epilogue);
+  cublasStatus_t status = try_multiply (queue, p, epilogue);
   if (status == CUBLAS_STATUS_NOT_SUPPORTED && epilogue != CUBLASLT_EPILOGUE_DEFAULT) {
     epilogue = CUBLASLT_EPILOGUE_DEFAULT; /* what comes after it in a step of its own */
-    status = multiply (queue, p, epilogue);
+    status = try_multiply (queue, p, epilogue);
   }
   if (status != CUBLAS_STATUS_SUCCESS) {
     note (queue, CUBLAS_FAILED + (int)status);

@@ -35,7 +35,7 @@ size_t cuda_device_get_free (const CudaDevice *device);
 size_t cuda_device_get_peak (CudaDevice *device);
 void cuda_device_set_peak (CudaDevice *device, size_t peak);
 
-/* Memory on the GPU, all zero, aligned to 256 bytes. Errors: MEMORY, naming WHAT; DEVICE. */
+/* Memory on the GPU, all zero, aligned to 256 bytes. Errors: DEVICE_MEMORY, naming WHAT; DEVICE. */
 void *cuda_alloc (CudaDevice *device, size_t bytes, const char *what, GError **error);
 void cuda_free (CudaDevice *device, void *data);
 
@@ -52,7 +52,7 @@ void cuda_queue_clear (CudaQueue *queue); /* waits for what is in it */
 void cuda_copy (CudaQueue *queue, void *to, const void *from, size_t bytes);
 
 /* Waits until all that was queued is done. FALSE with what went wrong first since the queue was
- * made: DEVICE, MEMORY. A queue that has failed once does nothing any more. */
+ * made: DEVICE, DEVICE_MEMORY. A queue that has failed once does nothing any more. */
 gboolean cuda_queue_wait (CudaQueue *queue, GError **error);
 
 /* The same without waiting, of what is known by now. */
@@ -60,6 +60,9 @@ gboolean cuda_queue_check (CudaQueue *queue, GError **error);
 
 /* Forgets a failure that the caller has another way around. One of the device itself comes back. */
 void cuda_queue_forget (CudaQueue *queue);
+
+/* Whether it failed for want of memory. */
+gboolean cuda_queue_is_short (const CudaQueue *queue);
 
 /* Forgets that there was too little memory, which kernels and graphs need too when they are first
  * launched: somebody may have given some back. Before a step that does not build on one before. */

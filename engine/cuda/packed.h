@@ -1,5 +1,4 @@
-/* packed.h - weights as they lie in a matrix, 16 bytes at a time, and their products with floats.
- */
+/* packed.h - weights as they lie in a matrix, 16 bytes at a time, times floats. */
 #pragma once
 
 #include "platform.h"

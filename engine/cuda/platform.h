@@ -266,7 +266,7 @@ activate (int activation, float x)
 
 /* cuda_plane () without a division, of a vector that is not known when this is compiled. */
 static __device__ __forceinline__ size_t
-get_plane (size_t e, size_t vector, size_t stride)
+find_plane (size_t e, size_t vector, size_t stride)
 {
   switch (vector) {
   case 4:

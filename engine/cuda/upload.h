@@ -19,7 +19,7 @@ typedef struct {
   GError *error; /* the first */
 } CudaUpload;
 
-/* No row is longer than ROW_BYTES. Errors: MEMORY, DEVICE. Clear it after a failure too. */
+/* No row is longer than ROW_BYTES. Errors: DEVICE_MEMORY, DEVICE. Clear it after a failure too. */
 gboolean cuda_upload_init (CudaUpload *upload,
                            CudaDevice *device,
                            const AllavaModelOptions *options,

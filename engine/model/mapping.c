@@ -22,6 +22,7 @@ typedef struct {
   char *path;
   int fd; /* tells what became of the file, whatever its name is now */
   struct timespec written;
+  atomic_bool changed;
   Guard *guard;
 } Mapping;
 
@@ -39,7 +40,8 @@ put_zeros (uintptr_t address)
   for (size_t i = 0; i < MAX_MAPPINGS; i++) {
     Guard *guard = &guards[i];
     uintptr_t begin = atomic_load (&guard->begin), end = atomic_load (&guard->end);
-    if (begin == 0 || address < begin || address >= end)
+    /* Loaded twice, so that BEGIN and END are of the same mapping. */
+    if (begin == 0 || address < begin || address >= end || begin != atomic_load (&guard->begin))
       continue;
     void *page = (void *)(address / page_size * page_size);
     atomic_store (&guard->lost, TRUE);
@@ -49,19 +51,30 @@ put_zeros (uintptr_t address)
   return FALSE;
 }
 
+/* To the handler before ours, which stays installed, unless this is to end the process. SENT: by
+ * kill(), not by a fault. */
+static void
+pass_on (int number, siginfo_t *info, void *context, gboolean sent)
+{
+  gboolean ignored = handled_before.sa_handler == SIG_IGN;
+  if (handled_before.sa_handler == SIG_DFL || (ignored && !sent)) {
+    signal (number, SIG_DFL);
+    raise (number);
+  } else if (!ignored && handled_before.sa_flags & SA_SIGINFO) {
+    handled_before.sa_sigaction (number, info, context);
+  } else if (!ignored) {
+    handled_before.sa_handler (number);
+  }
+}
+
 /* Only what may be called in a handler: mmap is no more than its system call. */
 static void
 bus_error_cb (int number, siginfo_t *info, void *context)
 {
   int reason = errno;
-  if (info->si_code <= 0 || !put_zeros ((uintptr_t)info->si_addr)) { /* 0 and below: kill() */
-    if (handled_before.sa_flags & SA_SIGINFO) {
-      handled_before.sa_sigaction (number, info, context);
-    } else {
-      sigaction (number, &handled_before, NULL);
-      raise (number);
-    }
-  }
+  gboolean sent = info->si_code <= 0;
+  if (sent || !put_zeros ((uintptr_t)info->si_addr))
+    pass_on (number, info, context, sent);
   errno = reason;
 }
 
@@ -159,14 +172,21 @@ allava_mapping_free (AllavaMapping *public)
   g_free (mapping);
 }
 
+static gboolean
+is_as_it_was (const Mapping *mapping)
+{
+  struct stat status;
+  return fstat (mapping->fd, &status) == 0 && (size_t)status.st_size == mapping->public.length &&
+         status.st_mtim.tv_sec == mapping->written.tv_sec &&
+         status.st_mtim.tv_nsec == mapping->written.tv_nsec;
+}
+
 gboolean
 allava_mapping_check (AllavaMapping *public, GError **error)
 {
-  const Mapping *mapping = (const Mapping *)public;
-  struct stat status;
-  if (fstat (mapping->fd, &status) != 0 || (size_t)status.st_size != public->length ||
-      status.st_mtim.tv_sec != mapping->written.tv_sec ||
-      status.st_mtim.tv_nsec != mapping->written.tv_nsec) {
+  Mapping *mapping = (Mapping *)public;
+  if (atomic_load (&mapping->changed) || !is_as_it_was (mapping)) {
+    atomic_store (&mapping->changed, TRUE);
     g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_CHANGED,
                  "%s was changed while it was in use; the model has to be loaded again",
                  mapping->path);

@@ -17,7 +17,8 @@ typedef struct {
 AllavaMapping *allava_mapping_new (const char *path, GError **error);
 void allava_mapping_free (AllavaMapping *mapping);
 
-/* Whether everything read from it so far was what the file held when it was mapped: FALSE for good
- * once it was written to or could not be read, with CHANGED. A file that was replaced, renamed or
- * deleted stays what it was. Cheap enough to ask for each token; any thread may. */
+/* Whether everything read from it so far was what the file held when it was mapped: FALSE, and so
+ * ever after, once its size or its time of modification is another, or it could not be read, with
+ * CHANGED. A file that was replaced, renamed or deleted stays what it was. Cheap enough to ask for
+ * each token; any thread may. */
 gboolean allava_mapping_check (AllavaMapping *mapping, GError **error);

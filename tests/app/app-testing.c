@@ -256,7 +256,8 @@ generate (gpointer loaded,
     return FALSE;
   }
   if (g_str_equal (last->text, "fail for memory")) {
-    g_set_error_literal (error, ALLAVA_ERROR, ALLAVA_ERROR_MEMORY, "there is too little memory");
+    g_set_error_literal (error, ALLAVA_ERROR, ALLAVA_ERROR_DEVICE_MEMORY,
+                         "there is too little memory");
     return FALSE;
   }
   if (g_str_equal (last->text, "fail for a file")) {

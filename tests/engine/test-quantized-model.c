@@ -3,9 +3,11 @@
 #include "quant.h"
 #include "safetensors.h"
 
+#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <math.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* The default model, whose sizes suit q4; a checkpoint of F32 whose sizes suit q8 in part; and one
  * that has its embedding for a head. */
@@ -317,6 +319,29 @@ assert_empty (const Fixture *fixture)
   g_assert_cmpstr (g_dir_read_name (dir), ==, NULL);
 }
 
+/* As if the weights were written to. */
+static void
+touch_cb (double fraction, gpointer path)
+{
+  const struct timespec times[2] = {{1000000000, 0}, {1000000000, 0}};
+  g_assert_cmpint (utimensat (AT_FDCWD, path, times, 0), ==, 0);
+}
+
+static void
+test_changed_meanwhile (Fixture *fixture, gconstpointer data)
+{
+  g_autofree char *dir = g_build_filename (fixture->parent, "model", NULL);
+  g_autofree char *weights = g_build_filename (dir, "model.safetensors", NULL);
+  g_autoptr (GError) error = NULL;
+  AllavaModelOptions options = ALLAVA_MODEL_OPTIONS_INIT;
+  options.progress = touch_cb;
+  options.progress_data = weights;
+  copy_default_model (dir);
+  g_assert_false (allava_quantize (dir, fixture->out, ALLAVA_DTYPE_Q8, &options, &error));
+  g_assert_error (error, ALLAVA_ERROR, ALLAVA_ERROR_CHANGED);
+  g_assert_false (g_file_test (fixture->out, G_FILE_TEST_EXISTS));
+}
+
 static void
 cancel_cb (double fraction, gpointer user_data)
 {
@@ -536,6 +561,7 @@ main (int argc, char **argv)
   ADD ("/quantized-model/threads", test_threads);
   ADD ("/quantized-model/content", test_content);
   ADD ("/quantized-model/cancelled", test_cancelled);
+  ADD ("/quantized-model/changed-meanwhile", test_changed_meanwhile);
   ADD ("/quantized-model/cancelled-conversion", test_cancelled_conversion);
   ADD ("/quantized-model/refused", test_refused);
   ADD ("/quantized-model/damaged", test_damaged);

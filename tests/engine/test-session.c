@@ -1,8 +1,10 @@
 /* A session's promises, on the tiny checkpoint "base" of tests/reference. */
 #include "device-testing.h"
 
+#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define N_PICTURES 3
@@ -447,6 +449,69 @@ test_files_cut_short (void)
   remove_folder (dir);
 }
 
+/* As if it were written to. */
+static void
+touch_weights (const char *dir)
+{
+  g_autofree char *path = g_build_filename (dir, "model.safetensors", NULL);
+  const struct timespec times[2] = {{1000000000, 0}, {1000000000, 0}};
+  g_assert_cmpint (utimensat (AT_FDCWD, path, times, 0), ==, 0);
+}
+
+static void
+touch_cb (double fraction, gpointer user_data)
+{
+  touch_weights (user_data);
+}
+
+/* Neither the model's own files nor those of a vision tower beside it may change while they are
+ * loaded, on any device. */
+static void
+test_files_changed_while_loading (void)
+{
+  for (int i = 0; i < 2; i++) {
+    g_autofree char *dir = copy_checkpoint ("apart", 0);
+    g_autofree char *tower = copy_checkpoint ("apart/tower", 0);
+    g_autoptr (GError) error = NULL;
+    AllavaModelOptions options = ALLAVA_MODEL_OPTIONS_INIT;
+    options.vision_tower = tower;
+    options.progress = touch_cb;
+    options.progress_data = i == 0 ? dir : tower;
+    g_assert_null (test_load_model (dir, &options, &error));
+    g_assert_error (error, ALLAVA_ERROR, ALLAVA_ERROR_CHANGED);
+    g_assert_true (g_str_has_prefix (error->message, options.progress_data));
+    remove_folder (dir);
+    remove_folder (tower);
+  }
+}
+
+static void
+ignore_cb (const char *name, const float *data, int n_dims, const size_t *shape, gpointer user_data)
+{
+}
+
+static void
+test_files_changed_before_a_trace (void)
+{
+  g_autofree char *dir = copy_checkpoint ("apart", 0);
+  g_autofree char *tower = copy_checkpoint ("apart/tower", 0);
+  g_autoptr (GError) error = NULL;
+  AllavaModelOptions options = ALLAVA_MODEL_OPTIONS_INIT;
+  options.vision_tower = tower;
+  g_autoptr (AllavaModel) model = test_load_model (dir, &options, &error);
+  g_assert_no_error (error);
+  g_autoptr (AllavaSession) session = allava_session_new (model, &error);
+  g_assert_no_error (error);
+  const AllavaTurn turn = {ALLAVA_ROLE_USER, "What?"};
+  touch_weights (tower);
+  gboolean traced = allava_session_trace (session, &turn, 1, ignore_cb, NULL, &error);
+  g_assert_cmpint (traced, ==, model->backend->copies);
+  if (!traced)
+    g_assert_error (error, ALLAVA_ERROR, ALLAVA_ERROR_CHANGED);
+  remove_folder (dir);
+  remove_folder (tower);
+}
+
 #define ADD(path, func) g_test_add (path, Fixture, NULL, set_up, func, tear_down)
 
 int
@@ -472,5 +537,7 @@ main (int argc, char **argv)
     g_test_add ("/session/random-walk-f16", Fixture, &in_f16, set_up, test_random_walk, tear_down);
   g_test_add_func ("/session/not-finite", test_not_finite);
   g_test_add_func ("/session/files-cut-short", test_files_cut_short);
+  g_test_add_func ("/session/files-changed-while-loading", test_files_changed_while_loading);
+  g_test_add_func ("/session/files-changed-before-a-trace", test_files_changed_before_a_trace);
   return g_test_run ();
 }

@@ -41,7 +41,7 @@ gboolean
 fail (int status, const char *what, GError **error)
 {
   if (status == FAILED_MEMORY)
-    g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_MEMORY,
+    g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_DEVICE_MEMORY,
                  "the emulated GPU has not enough memory for %s", what);
   else
     g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_DEVICE, "the emulated GPU failed");
@@ -209,10 +209,16 @@ cuda_queue_forget (CudaQueue *queue)
   queue->status = 0;
 }
 
+gboolean
+cuda_queue_is_short (const CudaQueue *queue)
+{
+  return queue->status == FAILED_MEMORY;
+}
+
 void
 cuda_queue_retry (CudaQueue *queue)
 {
-  if (queue->status == FAILED_MEMORY)
+  if (cuda_queue_is_short (queue))
     queue->status = 0;
 }
 
