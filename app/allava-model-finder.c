@@ -43,9 +43,19 @@ measure (const char *folder)
 }
 
 gboolean
+allava_model_finder_check_path (const char *folder, GError **error)
+{
+  g_return_val_if_fail (folder != NULL, FALSE);
+  return g_utf8_validate (folder, -1, NULL) ||
+         refuse (folder, _ ("%s cannot be used: its name is not UTF-8; rename the folder"), error);
+}
+
+gboolean
 allava_model_finder_check (const char *folder, GError **error)
 {
   g_return_val_if_fail (folder != NULL, FALSE);
+  if (!allava_model_finder_check_path (folder, error))
+    return FALSE;
   g_autofree char *path = g_build_filename (folder, "config.json", NULL);
   if (!g_file_test (path, G_FILE_TEST_EXISTS))
     return refuse (folder, _ ("%s is not a model's folder: it has no config.json"), error);

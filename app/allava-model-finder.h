@@ -22,8 +22,12 @@ GListModel *allava_model_finder_find_finish (GAsyncResult *result, GError **erro
  * $XDG_CACHE_HOME if it is there, or ~/.cache/huggingface/hub. */
 char *allava_model_finder_dup_hub (void);
 
-/* Whether FOLDER has a config.json of a family that the engine runs. Reads a small file. Error: one
- * sentence that says what is missing. */
+/* Whether the path FOLDER is UTF-8, as settings and whatever shows or speaks it need it. Error: a
+ * sentence that says so. */
+gboolean allava_model_finder_check_path (const char *folder, GError **error);
+
+/* Whether FOLDER has such a path, and a config.json of a family that the engine runs. Reads a small
+ * file. Error: one sentence that says what is missing. */
 gboolean allava_model_finder_check (const char *folder, GError **error);
 
 /* What people call the model in FOLDER: the folder's name; in Hugging Face's cache the

@@ -1,5 +1,8 @@
 #include "allava-preferences.h"
 
+#include "allava-announcer.h"
+#include "allava-model-finder.h"
+
 #include <glib/gi18n.h>
 
 struct _AllavaPreferences {
@@ -93,14 +96,33 @@ bind_settings (AllavaPreferences *self, GSettings *settings)
 /* ---- The models folder ----------------------------------------------------------------------- */
 
 static void
+show_at_folder (AllavaPreferences *self, const char *text)
+{
+  g_autofree char *escaped = g_markup_escape_text (text, -1);
+  adw_action_row_set_subtitle (self->folder_row, escaped);
+}
+
+static void
 update_folder (AllavaPreferences *self)
 {
   const char *folder =
       allava_settings_get_models_folder (allava_library_get_settings (self->library));
   g_autofree char *own =
       g_build_filename (allava_library_get_folder (self->library), "models", NULL);
-  g_autofree char *escaped = g_markup_escape_text (*folder ? folder : own, -1);
-  adw_action_row_set_subtitle (self->folder_row, escaped);
+  g_autofree char *shown = g_filename_display_name (*folder ? folder : own);
+  show_at_folder (self, shown);
+}
+
+static void
+set_folder (AllavaPreferences *self, const char *path)
+{
+  g_autoptr (GError) error = NULL;
+  if (allava_model_finder_check_path (path, &error)) {
+    g_object_set (allava_library_get_settings (self->library), "models-folder", path, NULL);
+    return;
+  }
+  show_at_folder (self, error->message);
+  allava_announcer_say (GTK_WIDGET (self->folder_row), error->message, error->message);
 }
 
 static void
@@ -110,8 +132,7 @@ folder_chosen_cb (GtkNativeDialog *dialog, int response, AllavaPreferences *self
                                ? gtk_file_chooser_get_file (GTK_FILE_CHOOSER (dialog))
                                : NULL;
   if (file && g_file_peek_path (file))
-    g_object_set (allava_library_get_settings (self->library), "models-folder",
-                  g_file_peek_path (file), NULL);
+    set_folder (self, g_file_peek_path (file));
   g_object_unref (dialog);
 }
 

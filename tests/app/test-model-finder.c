@@ -57,6 +57,7 @@ test_find (void)
       {"models/no-weights", "\"llava_phi\"", FALSE},
       {"models/strange", "[[[1", TRUE},
       {"models/number", "17", TRUE},
+      {"models/caf\xe9", "\"llava_phi\"", TRUE},
       {"alone", "\"llava_phi\"", TRUE},
       {"hub/models--Some--ALLaVA-3B/snapshots/0123", "\"llava_phi\"", TRUE},
       {"hub/models--Some--ALLaVA-3B/snapshots/4567", "\"llava_phi\"", TRUE},
@@ -102,6 +103,23 @@ test_check (void)
   g_clear_error (&error);
   make_model (root, "\"llava_phi\"", TRUE);
   g_assert_true (allava_model_finder_check (root, &error));
+  testing_folder_free (root);
+}
+
+/* A path that is not UTF-8 can neither be shown nor kept in the settings. */
+static void
+test_path (void)
+{
+  char *root = testing_folder_new ();
+  g_autofree char *folder = g_build_filename (root, "caf\xe9", NULL);
+  g_autofree char *shown = g_filename_display_name (folder);
+  g_autoptr (GError) error = NULL;
+  make_model (folder, "\"llava_phi\"", TRUE);
+  g_assert_false (allava_model_finder_check (folder, &error));
+  g_assert_true (g_str_has_prefix (error->message, shown));
+  g_assert_nonnull (strstr (error->message, "UTF-8"));
+  g_clear_error (&error);
+  g_assert_true (allava_model_finder_check_path ("/models/caf\xc3\xa9", &error));
   testing_folder_free (root);
 }
 
@@ -194,6 +212,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/model-finder/find", test_find);
   g_test_add_func ("/model-finder/check", test_check);
+  g_test_add_func ("/model-finder/path", test_path);
   g_test_add_func ("/model-finder/hostile", test_hostile);
   g_test_add_func ("/model-finder/name", test_name);
   g_test_add_func ("/model-finder/hub", test_hub);

@@ -270,6 +270,19 @@ def another_model_keeps_the_conversation():
         expect(len(app.messages()) == 4, f"there are {app.messages()}")
 
 
+def a_model_whose_name_is_not_text_is_left_out():
+    """GTK hands tooltips to screen readers, and dies of what is not UTF-8."""
+    models = os.path.join(os.environ["XDG_DATA_HOME"], "allava", "models")
+    make_model(os.path.join(models, os.fsdecode(b"caf\xe9")))
+    make_model(os.path.join(models, "other"))
+    with App() as app:
+        press("ctrl+d")
+        app.wait_focus("radio button", r"^allava-nano \(")
+        press("Down")
+        app.wait_focus("radio button", r"^other \(")
+        expect(len(app.all("radio button")) == 2, "it is listed")
+
+
 def the_only_model_stays_chosen():
     with App() as app:
         press("ctrl+d")
@@ -353,6 +366,7 @@ if __name__ == "__main__":
             a_broken_model_is_told_and_nothing_typed_is_lost,
             the_bundled_model_is_introduced,
             another_model_keeps_the_conversation,
+            a_model_whose_name_is_not_text_is_left_out,
             the_only_model_stays_chosen,
             a_folder_without_a_model_is_told_once,
             a_folder_with_a_model_is_added,
