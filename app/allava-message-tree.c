@@ -110,12 +110,7 @@ allava_message_tree_get_children (AllavaMessageTree *self, gint64 parent_id)
 GPtrArray *
 allava_message_tree_get_siblings (AllavaMessageTree *self, AllavaMessage *message)
 {
-  GPtrArray *siblings =
-      allava_message_tree_get_children (self, allava_message_get_parent_id (message));
-  for (guint i = siblings->len; i > 0; i--)
-    if (allava_message_get_role (siblings->pdata[i - 1]) != allava_message_get_role (message))
-      g_ptr_array_remove_index (siblings, i - 1);
-  return siblings;
+  return allava_message_tree_get_children (self, allava_message_get_parent_id (message));
 }
 
 GPtrArray *

@@ -24,7 +24,8 @@ AllavaMessage *allava_message_tree_find (AllavaMessageTree *self, gint64 id);
  * messages. */
 GPtrArray *allava_message_tree_get_children (AllavaMessageTree *self, gint64 parent_id);
 
-/* Those children of MESSAGE's parent that have its role, MESSAGE among them. Owned as above. */
+/* The children of MESSAGE's parent, MESSAGE among them: versions of it, and what followed an answer
+ * that was deleted. Owned as above. */
 GPtrArray *allava_message_tree_get_siblings (AllavaMessageTree *self, AllavaMessage *message);
 
 /* From a first question to LEAF, an owned array of owned messages; empty where LEAF is NULL.

@@ -53,8 +53,8 @@ G_DECLARE_FINAL_TYPE (AllavaMessage, allava_message, ALLAVA, MESSAGE, GObject)
  *   text       string  notifies too when text is appended
  *   error      string or NULL
  *   images     GListModel of AllavaImage, constant
- *   sibling    uint    which of its siblings this is, from 0: versions of the same question, or
- *                      answers to the same question
+ *   sibling    uint    which of its siblings this is, from 0: versions of the same question,
+ *                      answers to the same question, and what followed one that was deleted
  *   n-siblings uint    at least 1
  *
  * Signals:

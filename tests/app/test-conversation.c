@@ -404,6 +404,39 @@ test_delete (Fixture *fixture, gconstpointer data)
   assert_shows ("again|answer 1 to again");
 }
 
+/* What followed a deleted answer is another version of what follows its question. */
+static void
+test_answer_again_after_deleting (Fixture *fixture, gconstpointer data)
+{
+  ask (fixture, "one");
+  ask (fixture, "two");
+  allava_conversation_delete (fixture->conversation, get (fixture, 1));
+  assert_shows ("one|two|answer 3 to two");
+  allava_conversation_regenerate (fixture->conversation, get (fixture, 0));
+  wait_idle (fixture);
+  assert_shows ("one|answer 1 to one(2/2)");
+  reopen (fixture);
+  allava_conversation_switch_sibling (fixture->conversation, get (fixture, 1), -1);
+  assert_shows ("one|two(1/2)|answer 3 to two");
+  allava_conversation_switch_sibling (fixture->conversation, get (fixture, 1), 1);
+  assert_shows ("one|answer 1 to one(2/2)");
+}
+
+static void
+test_delete_one_of_two_answers (Fixture *fixture, gconstpointer data)
+{
+  ask (fixture, "one");
+  ask (fixture, "two");
+  allava_conversation_regenerate (fixture->conversation, get (fixture, 1));
+  wait_idle (fixture);
+  allava_conversation_switch_sibling (fixture->conversation, get (fixture, 1), -1);
+  assert_shows ("one|answer 1 to one(1/2)|two|answer 3 to two");
+  allava_conversation_delete (fixture->conversation, get (fixture, 1));
+  assert_shows ("one|two(1/2)|answer 3 to two");
+  allava_conversation_switch_sibling (fixture->conversation, get (fixture, 1), 1);
+  assert_shows ("one|answer 1 to one(2/2)");
+}
+
 static void
 test_undo_delete (Fixture *fixture, gconstpointer data)
 {
@@ -544,6 +577,8 @@ main (int argc, char **argv)
   ADD ("/conversation/branches", test_branches);
   ADD ("/conversation/smallest-change", test_smallest_change);
   ADD ("/conversation/delete", test_delete);
+  ADD ("/conversation/answer-again-after-deleting", test_answer_again_after_deleting);
+  ADD ("/conversation/delete-one-of-two-answers", test_delete_one_of_two_answers);
   ADD ("/conversation/undo-delete", test_undo_delete);
   ADD ("/conversation/no-question", test_no_question);
   g_test_add_func ("/conversation/without-history", test_without_history);
