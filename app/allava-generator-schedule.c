@@ -137,7 +137,9 @@ start_answer (AllavaGenerator *self)
   job->options.max_new_tokens = allava_settings_get_max_tokens (self->settings);
   job->options.temperature = allava_settings_get_temperature (self->settings);
   job->options.top_p = allava_settings_get_top_p (self->settings);
-  job->options.seed = (uint64_t)allava_settings_get_seed (self->settings);
+  /* Seeds that follow each other draw words that have nothing to do with each other. */
+  job->options.seed = (uint64_t)allava_settings_get_seed (self->settings) +
+                      allava_message_get_sibling (answer->message);
   job->options.cancellable = answer->cancellable;
   allava_worker_push (self->worker, allava_answer_job_run, answered, job);
   allava_generator_notify_answer (self);

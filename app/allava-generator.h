@@ -61,9 +61,11 @@ void allava_generator_load (AllavaGenerator *self, const char *path);
 
 /* Answers into ANSWER: appends to its text, sets its details, state and error; see
  * allava-prompt.h for what the model is asked. If ANSWER has text, the model goes on from there.
- * CALLBACK is called when ANSWER is in its last state, whatever that is; it may be NULL.
- * Cancelling stops within a token, and in the queue at once: "stopped", no error. Without a model
- * the question waits for one; if loading fails it fails with that sentence. */
+ * The seed is the setting's for the first of ANSWER's siblings, and the next one for the next:
+ * where words are drawn by chance, versions differ, and come out the same again. CALLBACK is called
+ * when ANSWER is in its last state, whatever that is; it may be NULL. Cancelling stops within a
+ * token, and in the queue at once: "stopped", no error. Without a model the question waits for one;
+ * if loading fails it fails with that sentence. */
 void allava_generator_answer_async (AllavaGenerator *self,
                                     GPtrArray *prompt,
                                     AllavaMessage *answer,

@@ -195,8 +195,8 @@ testing_add_image (AllavaImageStore *store, int seed)
  * loads until it is cancelled or 200 ms have gone, one named "late" breaks when it is cancelled. It
  * answers "answer N to QUESTION" in pieces, N the number of turns; asked "forever" it goes on until
  * stopped, asked "fail" it fails, asked "fail on a GPU" its device does, asked "fail for memory"
- * there is too little of it, and asked "fail for a file" the model's was changed. What is continued
- * gets " and more". */
+ * there is too little of it, and asked "fail for a file" the model's was changed; asked "which
+ * seed" it says that. What is continued gets " and more". */
 
 static gpointer
 load (const char *path, const AllavaModelOptions *options, AllavaBackendInfo *info, GError **error)
@@ -272,6 +272,9 @@ generate (gpointer loaded,
       g_usleep (1000);
     }
     going = FALSE;
+  } else if (g_str_equal (last->text, "which seed")) {
+    g_autofree char *seed = g_strdup_printf ("%" G_GUINT64_FORMAT, options->seed);
+    going = say (seed, func, data, result);
   } else {
     g_autofree char *number = g_strdup_printf ("%u", prompt->len);
     const char *const words[] = {"answer ", number, " to ", last->text};

@@ -340,6 +340,20 @@ test_branches (Fixture *fixture, gconstpointer data)
   assert_shows ("one(1/2)|answer 1 to one(2/2)|three|answer 3 to three");
 }
 
+/* Where words are drawn by chance, an answer made again is another one. */
+static void
+test_seeds (Fixture *fixture, gconstpointer data)
+{
+  g_object_set (fixture->settings, "seed", G_GINT64_CONSTANT (7), NULL);
+  ask (fixture, "which seed");
+  assert_shows ("which seed|7");
+  allava_conversation_regenerate (fixture->conversation, get (fixture, 1));
+  wait_idle (fixture);
+  assert_shows ("which seed|8(2/2)");
+  ask (fixture, "which seed");
+  assert_shows ("which seed|8(2/2)|which seed|7");
+}
+
 typedef struct {
   guint position, removed, added;
   int n;
@@ -575,6 +589,7 @@ main (int argc, char **argv)
   ADD ("/conversation/close-while-streaming", test_close_while_streaming);
   ADD ("/conversation/streaming-is-kept", test_streaming_is_kept);
   ADD ("/conversation/branches", test_branches);
+  ADD ("/conversation/seeds", test_seeds);
   ADD ("/conversation/smallest-change", test_smallest_change);
   ADD ("/conversation/delete", test_delete);
   ADD ("/conversation/answer-again-after-deleting", test_answer_again_after_deleting);
