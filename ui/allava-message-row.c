@@ -235,8 +235,9 @@ update_state (AllavaMessageRow *self)
   update_spoken (self);
 }
 
+/* What can be done with a message depends on those after it too. */
 static void
-busy_changed_cb (AllavaMessageRow *self)
+conversation_changed_cb (AllavaMessageRow *self)
 {
   if (self->message)
     update_actions (self);
@@ -475,8 +476,10 @@ allava_message_row_init (AllavaMessageRow *self)
     g_signal_group_connect_swapped (self->message_signals, states[i], G_CALLBACK (update_state),
                                     self);
   self->conversation_signals = g_signal_group_new (ALLAVA_TYPE_CONVERSATION);
-  g_signal_group_connect_swapped (self->conversation_signals, "notify::busy",
-                                  G_CALLBACK (busy_changed_cb), self);
+  static const char *const changes[] = {"notify::busy", "items-changed"};
+  for (guint i = 0; i < G_N_ELEMENTS (changes); i++)
+    g_signal_group_connect_swapped (self->conversation_signals, changes[i],
+                                    G_CALLBACK (conversation_changed_cb), self);
 }
 
 GtkWidget *

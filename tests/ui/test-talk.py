@@ -152,6 +152,26 @@ def delete_from_the_menu():
         app.answer("You asked: Keep me")
 
 
+def the_last_answer_alone_can_go_on():
+    with App() as app:
+        app.ask("Talk slowly")
+        wait(lambda: app.look("label", "^word1 word2"), "the answer to begin")
+        press("Escape")
+        app.find(desktop.BUTTON, "^Continue Answer$")
+        app.ask("Something else")
+        app.answer("You asked: Something else")
+        app.gone(desktop.BUTTON, "^Continue Answer$")
+        press("ctrl+m")
+        app.wait_focus("list item", "^Allava: ")
+        press("Up")
+        app.wait_focus("list item", "^You: Something else")
+        press("Delete")
+        app.find(desktop.BUTTON, "^Continue Answer$")
+        app.click("^Undo")
+        app.answer("You asked: Something else")
+        app.gone(desktop.BUTTON, "^Continue Answer$")
+
+
 def markdown_is_rendered():
     with App() as app:
         app.ask("Some markdown, please")
@@ -358,6 +378,7 @@ if __name__ == "__main__":
             through_the_versions_by_keyboard,
             delete_a_message_and_undo,
             delete_from_the_menu,
+            the_last_answer_alone_can_go_on,
             markdown_is_rendered,
             details_of_an_answer,
             no_details_before_there_is_an_answer,
