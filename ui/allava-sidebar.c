@@ -305,13 +305,29 @@ allava_sidebar_set_library (AllavaSidebar *self, AllavaLibrary *library)
   update_page (self);
 }
 
+/* The list alone would go back to where the focus was last, or to what was first once. */
+static gboolean
+focus_conversation (AllavaSidebar *self, guint position)
+{
+  gtk_widget_activate_action (GTK_WIDGET (self->list), "list.scroll-to-item", "u", position);
+  g_autoptr (AllavaConversationItem) item =
+      g_list_model_get_item (G_LIST_MODEL (self->conversations), position);
+  for (GtkWidget *child = gtk_widget_get_first_child (GTK_WIDGET (self->list)); item && child;
+       child = gtk_widget_get_next_sibling (child)) {
+    GtkWidget *row = gtk_widget_get_first_child (child);
+    if (row && allava_conversation_row_get_item (ALLAVA_CONVERSATION_ROW (row)) == item)
+      return gtk_widget_grab_focus (child);
+  }
+  return FALSE;
+}
+
 void
 allava_sidebar_focus_list (AllavaSidebar *self)
 {
   g_return_if_fail (ALLAVA_IS_SIDEBAR (self));
 
-  gboolean some = g_list_model_get_n_items (G_LIST_MODEL (self->conversations)) > 0;
-  if (!some || !gtk_widget_grab_focus (GTK_WIDGET (self->list)))
+  guint selected = gtk_single_selection_get_selected (self->selection);
+  if (!focus_conversation (self, selected == GTK_INVALID_LIST_POSITION ? 0 : selected))
     gtk_widget_grab_focus (self->new_button);
 }
 

@@ -45,6 +45,23 @@ def enter_opens_what_is_searched_for():
         app.find("list item", "^You: About a zebra")
 
 
+def the_side_bar_is_entered_at_what_is_shown():
+    with App() as app:
+        talk(app, "Alpha", "Beta", "Gamma")
+        press("F9")
+        app.wait_focus("list item", "^Gamma, Today$")
+        press("Down")
+        app.wait_focus("list item", "^Beta, Today$")
+        press("Return")
+        app.wait_focus("text", "^Your question$")
+        press("F9")
+        app.wait_focus("list item", "^Beta, Today$")
+        press("ctrl+n")
+        app.wait_focus("text", "^Your question$")
+        press("F9")  # nothing is selected
+        app.wait_focus("list item", "^Gamma, Today$")
+
+
 def rename():
     with App() as app:
         talk(app, "Old name")
@@ -235,6 +252,7 @@ if __name__ == "__main__":
         [
             search_with_highlighted_hits,
             enter_opens_what_is_searched_for,
+            the_side_bar_is_entered_at_what_is_shown,
             rename,
             delete_and_undo,
             export_everything,
