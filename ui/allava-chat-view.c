@@ -5,6 +5,7 @@
 #include "allava-markdown.h"
 #include "allava-message-row.h"
 #include "allava-pages.h"
+#include "allava-paging.h"
 #include "allava-row-menu.h"
 #include "allava-window.h"
 
@@ -462,6 +463,16 @@ allava_chat_view_set_library (AllavaChatView *self, AllavaLibrary *library)
 
 /* ---- The widget ------------------------------------------------------------------------------ */
 
+/* By Tab; what is clicked is seen already. */
+static gboolean
+allava_chat_view_focus (GtkWidget *widget, GtkDirectionType direction)
+{
+  gboolean moved = GTK_WIDGET_CLASS (allava_chat_view_parent_class)->focus (widget, direction);
+  if (moved)
+    allava_paging_show_focus (GTK_WIDGET (ALLAVA_CHAT_VIEW (widget)->list));
+  return moved;
+}
+
 static void
 allava_chat_view_dispose (GObject *object)
 {
@@ -503,6 +514,7 @@ allava_chat_view_class_init (AllavaChatViewClass *klass)
 {
   G_OBJECT_CLASS (klass)->dispose = allava_chat_view_dispose;
   GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
+  widget_class->focus = allava_chat_view_focus;
   g_type_ensure (ALLAVA_TYPE_COMPOSER);
   g_type_ensure (ALLAVA_TYPE_DEMO_NOTE);
   gtk_widget_class_set_template_from_resource (widget_class,
@@ -556,6 +568,7 @@ allava_chat_view_init (AllavaChatView *self)
   g_signal_connect (factory, "bind", G_CALLBACK (bind_cb), self);
   g_signal_connect (factory, "unbind", G_CALLBACK (unbind_cb), NULL);
   gtk_list_view_set_factory (self->list, factory);
+  allava_paging_add_keys (GTK_WIDGET (self->list));
 
   GtkGesture *click = gtk_gesture_click_new ();
   gtk_gesture_single_set_button (GTK_GESTURE_SINGLE (click), GDK_BUTTON_SECONDARY);

@@ -183,6 +183,7 @@ def a_reader_may_ask_for_a_window_that_has_gone():
 
 def the_shortcuts_are_listed():
     listed = [
+        "Page_Up / Page_Down Up and down in a long message",
         "Alt + ← / Alt + → Previous and next version",
         "Ctrl + I Details of the answer",
         "Delete Remove the attached image",
@@ -302,6 +303,76 @@ def orca_presents_whole_sentences_where_it_is_set_to():
         expect("word1 " not in said[-1], f"it is said twice: {said[-1]!r}")
 
 
+def span(node):
+    """Where it begins and ends, from the top of the window."""
+    extents = node.get_component_iface().get_extents(Atspi.CoordType.WINDOW)
+    return extents.y, extents.y + extents.height
+
+
+def read_through(app, label, view, keys):
+    """Presses the first key to the end of LABEL, then the second to its beginning."""
+    for key, is_there in zip(keys, (lambda: span(label)[1] <= view[1], lambda: span(label)[0] >= view[0])):
+        for _ in range(20):
+            before = span(label)[0]
+            press(key)
+            wait(lambda: span(label)[0] != before, f"{key} to scroll")
+            step = abs(span(label)[0] - before)
+            expect(step < view[1] - view[0], f"{key} passes over something: {step} of {view}")
+            if is_there():
+                break
+        expect(is_there(), f"{key} does not show all: {span(label)} in {view}")
+
+
+def what_is_taller_than_the_view_is_read_by_keyboard():
+    desktop.configure("text-scale=3.0")
+    with App() as app:
+        app.resize(500, 640)
+        app.ask("What is in this picture? " * 8 + "And on the table?")
+        app.answer("on the table")
+        label = app.find("label", "^I see 0 images")
+        view = span(app.find("scroll pane", "^Messages$"))
+        expect(span(label)[1] - span(label)[0] > view[1] - view[0], "the answer is not tall enough")
+        press("ctrl+m")
+        app.wait_focus("list item", "^Allava: ")
+        press("Home")
+        wait(lambda: span(label)[0] >= view[0], "the beginning of the answer")
+        read_through(app, label, view, ("Page_Down", "Page_Up"))
+        read_through(app, label, view, ("space", "shift+space"))
+        press("End")
+        wait(lambda: span(label)[1] <= view[1], "the end of the answer")
+        app.wait_focus("list item", "^Allava: ")
+        press("Home")
+        wait(lambda: span(label)[0] >= view[0], "the beginning of the answer")
+        press("Tab")
+        app.wait_focus("label", "^I see 0 images")
+        read_through(app, label, view, ("Page_Down", "Page_Up"))
+        press("ctrl+m")
+        app.wait_focus("list item", "^Allava: ")
+        press("End", "Home")
+        wait(lambda: span(label)[0] >= view[0], "the beginning of the answer")
+        press("Home")  # nothing is left above: the first message
+        app.wait_focus("list item", "^You: ")
+
+
+def what_tab_reaches_is_seen():
+    desktop.configure("text-scale=2.0")
+    with App() as app:
+        app.resize(600, 500)
+        app.ask("Some markdown, please")
+        app.answer("A heading")
+        view = span(app.find("scroll pane", "^Messages$"))
+        press("ctrl+m")
+        app.wait_focus("list item", "^Allava: ")
+        texts = ("A heading", "Some soft", "Some soft", "first", "second", "inner", "quoted", "int x;")
+        for text in texts:  # a text with a link is reached twice
+            press("Tab")
+            label = app.wait_focus("label", "^" + text)
+            wait(
+                lambda: span(label)[0] >= view[0] and span(label)[1] <= view[1],
+                f"{text!r} to be seen: {span(label)} in {view}",
+            )
+
+
 def right_to_left():
     with App(env={"ALLAVA_TEST_RTL": "1"}) as app:
         app.ask("Mirrored")
@@ -368,6 +439,8 @@ if __name__ == "__main__":
             orca_presents_what_is_attached,
             orca_presents_what_is_found,
             orca_presents_whole_sentences_where_it_is_set_to,
+            what_is_taller_than_the_view_is_read_by_keyboard,
+            what_tab_reaches_is_seen,
             right_to_left,
             no_internet_sockets,
             without_any_network,
