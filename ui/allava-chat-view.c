@@ -308,6 +308,13 @@ allava_chat_view_focus_messages (AllavaChatView *self)
     gtk_widget_grab_focus (last);
 }
 
+void
+allava_chat_view_say (AllavaChatView *self, const char *message)
+{
+  g_return_if_fail (ALLAVA_IS_CHAT_VIEW (self));
+  say (self, message, NULL);
+}
+
 /* The list's item at POSITION gets the focus. */
 static void
 focus_message (AllavaChatView *self, guint position)

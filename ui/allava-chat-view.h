@@ -17,6 +17,9 @@ void allava_chat_view_focus_entry (AllavaChatView *self);
 /* Puts the focus on the last message. */
 void allava_chat_view_focus_messages (AllavaChatView *self);
 
+/* For the rows: says MESSAGE to whoever uses a screen reader. */
+void allava_chat_view_say (AllavaChatView *self, const char *message);
+
 /* For the rows: what concerns more than one message. */
 void allava_chat_view_delete_message (AllavaChatView *self, AllavaMessage *message);
 void allava_chat_view_edit_message (AllavaChatView *self, AllavaMessage *message);

@@ -15,6 +15,7 @@ struct _AllavaComposer {
   GtkTextView *entry;
   GtkWidget *placeholder;
   GtkWidget *edit_bar;
+  GtkLabel *edit_label;
   GtkBox *image_box;
   GtkWidget *image_scroller;
   AllavaWrapBox *suggestions;
@@ -108,6 +109,12 @@ text_changed_cb (AllavaComposer *self)
   update (self);
 }
 
+static void
+say (AllavaComposer *self, const char *message)
+{
+  allava_announcer_say (GTK_WIDGET (self->entry), message, message);
+}
+
 void
 allava_composer_show_error (AllavaComposer *self, const char *message)
 {
@@ -115,7 +122,7 @@ allava_composer_show_error (AllavaComposer *self, const char *message)
   gtk_label_set_text (self->error_label, message ? message : "");
   gtk_widget_set_visible (GTK_WIDGET (self->error_label), message != NULL);
   if (message)
-    allava_announcer_say (GTK_WIDGET (self->entry), message, message);
+    say (self, message);
 }
 
 GtkWidget *
@@ -146,14 +153,18 @@ leave_edit (AllavaComposer *self)
 static void
 send (AllavaComposer *self)
 {
-  if (!self->conversation || allava_conversation_get_busy (self->conversation))
-    return;
-  self->send_is_due = self->n_adding > 0;
-  if (self->send_is_due)
-    return;
   g_autofree char *text = dup_text (self);
   GListModel *images = G_LIST_MODEL (self->images);
-  if (!*text && g_list_model_get_n_items (images) == 0)
+  gboolean something = *text || g_list_model_get_n_items (images) > 0 || self->n_adding > 0;
+  if (!self->conversation || !something)
+    return;
+  if (allava_conversation_get_busy (self->conversation)) {
+    say (self,
+         _ ("The question was not sent, because an answer is being written. Escape stops it."));
+    return;
+  }
+  self->send_is_due = self->n_adding > 0;
+  if (self->send_is_due)
     return;
   const char *question = *text ? text : ready_made_questions[0];
   AllavaMessage *answer =
@@ -209,13 +220,23 @@ key_pressed_cb (
 
 /* ---- Editing --------------------------------------------------------------------------------- */
 
+static gboolean
+end_edit (AllavaComposer *self)
+{
+  if (!self->editing)
+    return FALSE;
+  leave_edit (self);
+  gtk_widget_grab_focus (GTK_WIDGET (self->entry));
+  return TRUE;
+}
+
 void
 allava_composer_edit (AllavaComposer *self, AllavaMessage *question, gboolean with_images)
 {
   g_return_if_fail (ALLAVA_IS_COMPOSER (self));
   g_return_if_fail (ALLAVA_IS_MESSAGE (question));
 
-  allava_composer_cancel_edit (self);
+  end_edit (self);
   self->send_is_due = FALSE;
   self->draft = dup_text (self);
   for (guint i = 0; i < g_list_model_get_n_items (G_LIST_MODEL (self->images)); i++) {
@@ -233,17 +254,15 @@ allava_composer_edit (AllavaComposer *self, AllavaMessage *question, gboolean wi
   gtk_widget_set_visible (self->edit_bar, TRUE);
   set_text (self, allava_message_get_text (question));
   gtk_widget_grab_focus (GTK_WIDGET (self->entry));
+  say (self, gtk_label_get_text (self->edit_label));
 }
 
-gboolean
+void
 allava_composer_cancel_edit (AllavaComposer *self)
 {
-  g_return_val_if_fail (ALLAVA_IS_COMPOSER (self), FALSE);
-  if (!self->editing)
-    return FALSE;
-  leave_edit (self);
-  gtk_widget_grab_focus (GTK_WIDGET (self->entry));
-  return TRUE;
+  g_return_if_fail (ALLAVA_IS_COMPOSER (self));
+  if (end_edit (self))
+    say (self, _ ("Editing cancelled"));
 }
 
 /* ---- Images ---------------------------------------------------------------------------------- */
@@ -252,7 +271,7 @@ static void
 announce_image (AllavaComposer *self, const char *format, AllavaImage *image)
 {
   g_autofree char *text = g_strdup_printf (format, allava_image_get_name (image));
-  allava_announcer_say (GTK_WIDGET (self->entry), text, text);
+  say (self, text);
 }
 
 static void
@@ -481,7 +500,7 @@ allava_composer_set_conversation (AllavaComposer *self, AllavaConversation *conv
   if (!g_set_object (&self->conversation, conversation))
     return;
   self->send_is_due = FALSE;
-  allava_composer_cancel_edit (self);
+  end_edit (self);
   allava_composer_show_error (self, NULL);
   allava_announcer_forget (GTK_WIDGET (self->entry));
   g_signal_group_set_target (self->conversation_signals, conversation);
@@ -521,6 +540,7 @@ bind_children (GtkWidgetClass *widget_class)
   gtk_widget_class_bind_template_child (widget_class, AllavaComposer, entry);
   gtk_widget_class_bind_template_child (widget_class, AllavaComposer, placeholder);
   gtk_widget_class_bind_template_child (widget_class, AllavaComposer, edit_bar);
+  gtk_widget_class_bind_template_child (widget_class, AllavaComposer, edit_label);
   gtk_widget_class_bind_template_child (widget_class, AllavaComposer, image_box);
   gtk_widget_class_bind_template_child (widget_class, AllavaComposer, image_scroller);
   gtk_widget_class_bind_template_child (widget_class, AllavaComposer, suggestions);

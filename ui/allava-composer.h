@@ -27,8 +27,8 @@ void allava_composer_remove_images (AllavaComposer *self);
  * there comes back afterwards. WITH_IMAGES FALSE leaves its images out, for others. */
 void allava_composer_edit (AllavaComposer *self, AllavaMessage *question, gboolean with_images);
 
-/* Ends editing, if it was on. */
-gboolean allava_composer_cancel_edit (AllavaComposer *self);
+/* Ends editing, if it was on, and says so. */
+void allava_composer_cancel_edit (AllavaComposer *self);
 
 void allava_composer_show_error (AllavaComposer *self, const char *message);
 GtkWidget *allava_composer_get_entry (AllavaComposer *self);

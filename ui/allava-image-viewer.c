@@ -1,5 +1,6 @@
 #include "allava-image-viewer.h"
 
+#include "allava-announcer.h"
 #include "allava-pages.h"
 
 #include <glib/gi18n.h>
@@ -133,6 +134,9 @@ show_error (AllavaImageViewer *self, const GError *error)
   adw_status_page_set_description (self->error_page, escaped);
   gtk_label_set_text (self->caption, "");
   allava_pages_show (self->stack, "error");
+  g_autofree char *message =
+      g_strdup_printf ("%s. %s", adw_status_page_get_title (self->error_page), error->message);
+  allava_announcer_say (GTK_WIDGET (self->error_page), message, NULL);
 }
 
 static void

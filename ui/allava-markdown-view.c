@@ -1,5 +1,6 @@
 #include "allava-markdown-view.h"
 
+#include "allava-announcer.h"
 #include "allava-markdown.h"
 
 #include <glib/gi18n.h>
@@ -92,6 +93,7 @@ copy_code_cb (GtkButton *button, GtkLabel *label)
 {
   gdk_clipboard_set_text (gtk_widget_get_clipboard (GTK_WIDGET (button)),
                           gtk_label_get_text (label));
+  allava_announcer_say (GTK_WIDGET (button), _ ("Copied"), NULL);
 }
 
 /* Shows what is wider than the view by scrolling sideways; NAME is for screen readers. */

@@ -329,6 +329,7 @@ copy_action (GtkWidget *widget, const char *name, GVariant *parameter)
   AllavaMessageRow *self = ALLAVA_MESSAGE_ROW (widget);
   gdk_clipboard_set_text (gtk_widget_get_clipboard (widget),
                           allava_message_get_text (self->message));
+  allava_chat_view_say (get_chat (self), _ ("Copied"));
 }
 
 static void

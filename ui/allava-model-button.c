@@ -1,5 +1,6 @@
 #include "allava-model-button.h"
 
+#include "allava-announcer.h"
 #include "allava-demo-note.h"
 #include "allava-model-finder.h"
 
@@ -201,6 +202,7 @@ add_folder (AllavaModelButton *self, const char *path)
   if (!allava_model_finder_check (path, &error)) {
     show_error (self, error->message);
     gtk_menu_button_popup (self->button);
+    allava_announcer_say (GTK_WIDGET (self->button), error->message, NULL);
     return;
   }
   AllavaSettings *settings = allava_library_get_settings (self->library);

@@ -32,6 +32,7 @@ struct _AllavaWindow {
   AllavaConversation *conversation;
   GSignalGroup *conversation_signals;
   gboolean history_failed; /* to open */
+  gboolean title_is_due;   /* to be announced, as soon as it is read */
 };
 
 G_DEFINE_FINAL_TYPE (AllavaWindow, allava_window, ADW_TYPE_APPLICATION_WINDOW)
@@ -54,6 +55,12 @@ allava_window_get_conversation (AllavaWindow *self)
 {
   g_return_val_if_fail (ALLAVA_IS_WINDOW (self), NULL);
   return self->conversation;
+}
+
+static void
+say (AllavaWindow *self, const char *message)
+{
+  allava_announcer_say (allava_composer_get_entry (get_composer (self)), message, message);
 }
 
 /* ---- Words at the foot ----------------------------------------------------------------------- */
@@ -89,7 +96,7 @@ add_toast (AllavaWindow *self, AdwToast *toast, const char *title)
   GtkWidget *shown = gtk_widget_get_last_child (GTK_WIDGET (self->toasts));
   if (shown != self->overlay)
     name_close_button (shown);
-  allava_announcer_say (allava_composer_get_entry (get_composer (self)), title, title);
+  say (self, title);
 }
 
 void
@@ -159,6 +166,15 @@ allava_window_show_history_error (AllavaWindow *self, const GError *error)
 /* ---- Conversations --------------------------------------------------------------------------- */
 
 static void
+announce_title (AllavaWindow *self)
+{
+  const char *title = allava_conversation_get_title (self->conversation);
+  self->title_is_due = !*title;
+  if (*title)
+    say (self, title);
+}
+
+static void
 conversation_changed_cb (AllavaWindow *self)
 {
   gint64 id = allava_conversation_get_id (self->conversation);
@@ -171,6 +187,8 @@ conversation_changed_cb (AllavaWindow *self)
   gtk_widget_action_set_enabled (widget, "win.rename-conversation", id != 0);
   gtk_widget_action_set_enabled (widget, "win.export-conversation", id != 0);
   gtk_widget_action_set_enabled (widget, "win.delete-conversation", id != 0);
+  if (self->title_is_due)
+    announce_title (self);
 }
 
 void
@@ -179,6 +197,7 @@ allava_window_show_conversation (AllavaWindow *self, AllavaConversation *convers
   g_return_if_fail (ALLAVA_IS_WINDOW (self));
   g_return_if_fail (ALLAVA_IS_CONVERSATION (conversation));
 
+  self->title_is_due = FALSE;
   g_set_object (&self->conversation, conversation);
   g_signal_group_set_target (self->conversation_signals, conversation);
   allava_chat_view_set_conversation (self->chat, conversation);
@@ -200,6 +219,7 @@ opened_cb (AllavaWindow *self, gint64 id)
   g_autoptr (AllavaConversation) conversation = allava_library_dup_conversation (self->library, id);
   allava_window_show_conversation (self, conversation);
   allava_chat_view_focus_entry (self->chat);
+  announce_title (self);
 }
 
 void
@@ -234,6 +254,7 @@ new_conversation_action (GtkWidget *widget, const char *name, GVariant *paramete
   AllavaWindow *self = ALLAVA_WINDOW (widget);
   allava_window_show_new_conversation (self);
   allava_chat_view_focus_entry (self->chat);
+  say (self, _ ("New Conversation"));
 }
 
 static void

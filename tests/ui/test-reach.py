@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -289,6 +290,74 @@ def orca_presents_what_is_found():
         wait_heard(said, "No Results")
 
 
+def orca_presents_which_conversation_is_shown():
+    with orca() as said, App() as app:
+        app.ask("About a zebra")
+        app.answer("You asked: About a zebra")
+        app.wait_focus("text", "^Your question$")
+        press("ctrl+n")
+        wait_heard(said, "New Conversation")
+        said.clear()
+        press("F9")
+        app.wait_focus("list item", "^About a zebra")
+        press("Return")
+        wait_heard(said, "About a zebra")
+    with orca() as said, App() as app:  # its title has to be read first
+        app.find("list item", "^About a zebra")
+        press("F9")
+        app.wait_focus("list item", "^About a zebra")
+        press("Return")
+        wait_heard(said, "About a zebra")
+        expect(len(said) == 1, f"more was said than that: {said}")
+
+
+def orca_presents_what_a_key_has_done():
+    with orca() as said, App() as app:
+        app.ask("Hello there")
+        app.answer("You asked: Hello there")
+        press("ctrl+m")
+        app.wait_focus("list item", "^Allava: ")
+        press("ctrl+c")
+        wait_heard(said, "Copied")
+        press("Up")
+        app.wait_focus("list item", "^You: ")
+        press("F2")
+        wait_heard(said, "Editing a question; the old version is kept.")
+        press("Escape")
+        wait_heard(said, "Editing cancelled")
+        app.ask("Talk slowly")
+        app.find("list item", "^Allava, answering")
+        write("And then?")
+        press("Return")
+        wait_heard(said, "The question was not sent, because an answer is being written.")
+
+
+def orca_presents_why_a_folder_is_refused():
+    folder = os.path.join(os.environ["HOME"], "empty")
+    os.makedirs(folder)
+    with orca() as said, App() as app:
+        press("ctrl+d")
+        app.click("^Add a Folder")
+        app.choose_folder(folder)
+        wait_heard(said, "empty is not a model's folder")
+
+
+def orca_presents_that_an_image_is_lost():
+    with App(make_image("lost.png")) as app:
+        app.find(desktop.BUTTON, r"^Image lost\.png, 120 by 80")
+        app.ask("What is it?")
+        app.answer("I see 1 images")
+    for name in ("images", "thumbnails"):
+        shutil.rmtree(os.path.join(os.environ["XDG_DATA_HOME"], "allava", name))
+    with orca() as said, App() as app:
+        app.find("list item", "^What is it")
+        press("F9")
+        app.wait_focus("list item", "^What is it")
+        press("Return")
+        app.click(r"^Image lost\.png, which cannot be read$")
+        wait_heard(said, "This Image Cannot Be Shown. ")
+
+
 def orca_presents_whole_sentences_where_it_is_set_to():
     desktop.configure("announce='sentences'")
     with orca() as said, App() as app:
@@ -438,6 +507,10 @@ if __name__ == "__main__":
             orca_presents_why_a_model_does_not_load,
             orca_presents_what_is_attached,
             orca_presents_what_is_found,
+            orca_presents_which_conversation_is_shown,
+            orca_presents_what_a_key_has_done,
+            orca_presents_why_a_folder_is_refused,
+            orca_presents_that_an_image_is_lost,
             orca_presents_whole_sentences_where_it_is_set_to,
             what_is_taller_than_the_view_is_read_by_keyboard,
             what_tab_reaches_is_seen,
