@@ -85,6 +85,20 @@ toast_new (const char *title)
   return adw_toast_new (escaped);
 }
 
+/* The button that has the focus goes away with its toast. */
+static void
+dismissed_cb (AllavaWindow *self)
+{
+  GtkWidget *focus = gtk_window_get_focus (GTK_WINDOW (self));
+  if (!focus || !gtk_widget_is_ancestor (focus, GTK_WIDGET (self->toasts)) ||
+      gtk_widget_is_ancestor (focus, self->overlay))
+    return;
+  if (gtk_widget_get_mapped (self->content))
+    allava_chat_view_focus_entry (self->chat);
+  else
+    allava_sidebar_focus_list (self->sidebar);
+}
+
 /* One at a time: none waits for what an older one says. */
 static void
 add_toast (AllavaWindow *self, AdwToast *toast, const char *title)
@@ -92,6 +106,7 @@ add_toast (AllavaWindow *self, AdwToast *toast, const char *title)
   if (self->toast)
     adw_toast_dismiss (self->toast);
   g_set_weak_pointer (&self->toast, toast);
+  g_signal_connect_object (toast, "dismissed", G_CALLBACK (dismissed_cb), self, G_CONNECT_SWAPPED);
   adw_toast_overlay_add_toast (self->toasts, toast);
   GtkWidget *shown = gtk_widget_get_last_child (GTK_WIDGET (self->toasts));
   if (shown != self->overlay)

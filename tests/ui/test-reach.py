@@ -82,6 +82,23 @@ def the_tab_order_is_the_visual_order():
             app.answer("You asked: Hello")
 
 
+def undo_by_the_keyboard():
+    with App() as app:
+        app.ask("Keep me")
+        app.answer("You asked: Keep me")
+        app.click("^Delete$")
+        app.gone("list item", "^You: Keep me")
+        last = app.wait_focus("text", "^Your question$")
+        while not matches(last, desktop.BUTTON, "^Undo"):
+            press("Tab")
+            wait(lambda: app.focused() and app.focused().path != last.path, "the focus to move")
+            last = app.focused()
+        press("Return")
+        app.find("list item", "^You: Keep me")
+        app.gone(desktop.BUTTON, "^Undo")
+        app.wait_focus("text", "^Your question$")
+
+
 def the_side_bar_takes_the_focus_and_all_keys():
     with App() as app:
         app.wait_focus("text", "^Your question$")
@@ -498,6 +515,7 @@ if __name__ == "__main__":
         [
             by_the_keyboard_alone,
             the_tab_order_is_the_visual_order,
+            undo_by_the_keyboard,
             the_side_bar_takes_the_focus_and_all_keys,
             everything_has_a_name,
             narrow,
