@@ -1,6 +1,15 @@
 /* What changes the tree without asking the model: other branches, deleting, undoing. */
 #include "allava-conversation-private.h"
 
+/* The branch that was seen last below the message ID. */
+static void
+switch_to (AllavaConversation *self, gint64 id)
+{
+  allava_conversation_show_branch (self, allava_message_tree_get_leaf (self->tree, id));
+  g_autoptr (GPtrArray) none = g_ptr_array_new ();
+  allava_conversation_save (self, none);
+}
+
 void
 allava_conversation_switch_sibling (AllavaConversation *self, AllavaMessage *message, int offset)
 {
@@ -15,10 +24,18 @@ allava_conversation_switch_sibling (AllavaConversation *self, AllavaMessage *mes
   gint64 wanted = (gint64)index + offset;
   if (wanted < 0 || wanted >= siblings->len || offset == 0)
     return;
-  gint64 id = allava_message_get_id (siblings->pdata[wanted]);
-  allava_conversation_show_branch (self, allava_message_tree_get_leaf (self->tree, id));
-  g_autoptr (GPtrArray) none = g_ptr_array_new ();
-  allava_conversation_save (self, none);
+  switch_to (self, allava_message_get_id (siblings->pdata[wanted]));
+}
+
+void
+allava_conversation_show_message (AllavaConversation *self, gint64 id)
+{
+  g_return_if_fail (ALLAVA_IS_CONVERSATION (self));
+  self->wanted = self->loading ? id : 0;
+  AllavaMessage *message = allava_message_tree_find (self->tree, id);
+  if (message != NULL && allava_conversation_is_idle (self) &&
+      !g_ptr_array_find (self->branch, message, NULL))
+    switch_to (self, id);
 }
 
 /* ---- Deleting -------------------------------------------------------------------------------- */

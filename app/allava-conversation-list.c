@@ -396,3 +396,13 @@ allava_conversation_list_find (AllavaConversationList *self, gint64 id)
       return i;
   return G_MAXUINT;
 }
+
+gint64
+allava_conversation_list_get_hit (AllavaConversationList *self, gint64 id)
+{
+  g_return_val_if_fail (ALLAVA_IS_CONVERSATION_LIST (self), 0);
+  guint position = allava_conversation_list_find (self, id);
+  return position < self->keys->len
+             ? g_array_index (self->keys, AllavaConversationKey, position).hit
+             : 0;
+}

@@ -32,4 +32,7 @@ gboolean allava_conversation_list_get_loading (AllavaConversationList *self);
 /* GTK_INVALID_LIST_POSITION (G_MAXUINT) where the list does not hold it. */
 guint allava_conversation_list_find (AllavaConversationList *self, gint64 id);
 
+/* The newest message of the conversation ID that holds what is searched for; 0: none does. */
+gint64 allava_conversation_list_get_hit (AllavaConversationList *self, gint64 id);
+
 G_END_DECLS

@@ -20,6 +20,7 @@ struct _AllavaConversation {
   AllavaConversationRecord record;
   AllavaConversationSaver *saver;
   gboolean loading;
+  gint64 wanted; /* message, to be shown as soon as it is loaded; or 0 */
 
   AllavaMessageTree *tree;
   GPtrArray *branch;        /* AllavaMessage, what the list shows */

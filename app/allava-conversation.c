@@ -128,6 +128,7 @@ fill (AllavaConversation *self, const AllavaConversationContent *content)
   if (leaf == NULL)
     leaf = allava_message_tree_get_leaf (self->tree, 0);
   allava_conversation_show_branch (self, leaf);
+  allava_conversation_show_message (self, self->wanted);
 }
 
 static void

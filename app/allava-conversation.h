@@ -78,6 +78,10 @@ void allava_conversation_stop (AllavaConversation *self);
 void
 allava_conversation_switch_sibling (AllavaConversation *self, AllavaMessage *message, int offset);
 
+/* Shows a branch that holds the message ID, if there is one; once the messages are loaded, where
+ * they are on their way. Does nothing while busy. */
+void allava_conversation_show_message (AllavaConversation *self, gint64 id);
+
 /* Deletes an answer, or a question with all its answers; what follows stays. Only the last
  * deletion can be undone. Both do nothing while busy. */
 void allava_conversation_delete (AllavaConversation *self, AllavaMessage *message);

@@ -95,8 +95,11 @@ static void
 open_item (AllavaSidebar *self, AllavaConversationItem *item)
 {
   self->open_is_due = FALSE;
-  if (item)
-    g_signal_emit (self, signals[OPENED], 0, allava_conversation_item_get_id (item));
+  if (!item)
+    return;
+  gint64 id = allava_conversation_item_get_id (item);
+  g_signal_emit (self, signals[OPENED], 0, id,
+                 allava_conversation_list_get_hit (self->conversations, id));
 }
 
 static void
@@ -357,7 +360,7 @@ allava_sidebar_class_init (AllavaSidebarClass *klass)
 {
   G_OBJECT_CLASS (klass)->dispose = allava_sidebar_dispose;
   signals[OPENED] = g_signal_new ("opened", G_TYPE_FROM_CLASS (klass), G_SIGNAL_RUN_LAST, 0, NULL,
-                                  NULL, NULL, G_TYPE_NONE, 1, G_TYPE_INT64);
+                                  NULL, NULL, G_TYPE_NONE, 2, G_TYPE_INT64, G_TYPE_INT64);
 
   GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
   gtk_widget_class_set_template_from_resource (widget_class,

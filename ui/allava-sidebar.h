@@ -10,7 +10,8 @@ G_BEGIN_DECLS
 #define ALLAVA_TYPE_SIDEBAR (allava_sidebar_get_type ())
 G_DECLARE_FINAL_TYPE (AllavaSidebar, allava_sidebar, ALLAVA, SIDEBAR, GtkWidget)
 
-/* Signal: opened (gint64 id), when the person wants to see that conversation.
+/* Signal: opened (gint64 id, gint64 hit), when the person wants to see that conversation, in which
+ * the message HIT (0: none) holds what was searched for.
  *
  * In a row's menu and by the keys, the actions win.rename-conversation-id and the like are
  * activated with its id. */

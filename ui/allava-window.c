@@ -229,9 +229,11 @@ allava_window_show_new_conversation (AllavaWindow *self)
 }
 
 static void
-opened_cb (AllavaWindow *self, gint64 id)
+opened_cb (AllavaWindow *self, gint64 id, gint64 hit)
 {
   g_autoptr (AllavaConversation) conversation = allava_library_dup_conversation (self->library, id);
+  if (hit)
+    allava_conversation_show_message (conversation, hit);
   allava_window_show_conversation (self, conversation);
   allava_chat_view_focus_entry (self->chat);
   announce_title (self);

@@ -126,6 +126,8 @@ test_search (Fixture *fixture, gconstpointer data)
     g_autoptr (AllavaConversationItem) item = get (fixture, 0);
     g_assert_cmpstr (allava_conversation_item_get_snippet_markup (item), ==, "a white <b>cat</b>");
     g_assert_false (allava_conversation_item_get_starts_section (item));
+    g_assert_cmpint (allava_conversation_list_get_hit (fixture->list, 30), ==, 31);
+    g_assert_cmpint (allava_conversation_list_get_hit (fixture->list, 20), ==, 0);
     allava_conversation_list_set_query (fixture->list, "white");
     testing_wait_until (
         g_strcmp0 (allava_conversation_item_get_snippet_markup (item), "a <b>white</b> cat") == 0);
@@ -133,6 +135,7 @@ test_search (Fixture *fixture, gconstpointer data)
   allava_conversation_list_set_query (fixture->list, NULL);
   wait_loaded (fixture);
   assert_titles (fixture, "C B A ");
+  g_assert_cmpint (allava_conversation_list_get_hit (fixture->list, 30), ==, 0);
   g_autoptr (AllavaConversationItem) item = get (fixture, 0);
   g_assert_null (allava_conversation_item_get_snippet_markup (item));
 }

@@ -340,6 +340,32 @@ test_branches (Fixture *fixture, gconstpointer data)
   assert_shows ("one(1/2)|answer 1 to one(2/2)|three|answer 3 to three");
 }
 
+static void
+test_show_message (Fixture *fixture, gconstpointer data)
+{
+  ask (fixture, "one");
+  gint64 id = allava_message_get_id (get (fixture, 0));
+  allava_conversation_edit (fixture->conversation, get (fixture, 0), "ONE", NULL);
+  wait_idle (fixture);
+  gint64 other_id = allava_message_get_id (get (fixture, 1));
+  allava_conversation_show_message (fixture->conversation, id);
+  assert_shows ("one(1/2)|answer 1 to one");
+  ask (fixture, "two");
+  allava_conversation_show_message (fixture->conversation, id); /* it is shown already */
+  assert_shows ("one(1/2)|answer 1 to one|two|answer 3 to two");
+  allava_conversation_show_message (fixture->conversation, 17); /* there is none */
+  assert_shows ("one(1/2)|answer 1 to one|two|answer 3 to two");
+
+  gint64 conversation_id = allava_conversation_get_id (fixture->conversation);
+  close_library (fixture);
+  g_assert_finalize_object (fixture->conversation);
+  open_library (fixture);
+  fixture->conversation = allava_library_dup_conversation (fixture->library, conversation_id);
+  allava_conversation_show_message (fixture->conversation, other_id); /* as soon as it is read */
+  testing_wait_until (!allava_conversation_get_loading (fixture->conversation));
+  assert_shows ("ONE(2/2)|answer 1 to ONE");
+}
+
 /* Where words are drawn by chance, an answer made again is another one. */
 static void
 test_seeds (Fixture *fixture, gconstpointer data)
@@ -589,6 +615,7 @@ main (int argc, char **argv)
   ADD ("/conversation/close-while-streaming", test_close_while_streaming);
   ADD ("/conversation/streaming-is-kept", test_streaming_is_kept);
   ADD ("/conversation/branches", test_branches);
+  ADD ("/conversation/show-message", test_show_message);
   ADD ("/conversation/seeds", test_seeds);
   ADD ("/conversation/smallest-change", test_smallest_change);
   ADD ("/conversation/delete", test_delete);

@@ -36,6 +36,22 @@ def search_with_highlighted_hits():
         app.find("list item", "^About a tulip")
 
 
+def a_hit_is_shown_though_it_is_in_another_version():
+    with App() as app:
+        talk(app, "About a zebra")
+        app.click("^Edit and Ask Again$")
+        wait(lambda: app.entry_text() == "About a zebra", "the question in the entry")
+        press("ctrl+a")
+        app.ask("About a tulip")
+        app.answer("You asked: About a tulip")
+        press("ctrl+n")
+        wait(lambda: not app.messages(), "a new conversation")
+        press("ctrl+f")
+        app.wait_focus(("text", "entry"), "Search")
+        press("z", "e", "b", "r", "a", "Return")
+        app.find("list item", "^You, 1 of 2: About a zebra")
+
+
 def enter_opens_what_is_searched_for():
     with App() as app:
         talk(app, "About a zebra", "About a tulip")
@@ -251,6 +267,7 @@ if __name__ == "__main__":
     desktop.main(
         [
             search_with_highlighted_hits,
+            a_hit_is_shown_though_it_is_in_another_version,
             enter_opens_what_is_searched_for,
             the_side_bar_is_entered_at_what_is_shown,
             rename,
