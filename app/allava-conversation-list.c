@@ -387,6 +387,16 @@ allava_conversation_list_get_loading (AllavaConversationList *self)
   return self->reloading != NULL || self->reload_source != 0;
 }
 
+void
+allava_conversation_list_update_sections (AllavaConversationList *self)
+{
+  g_return_if_fail (ALLAVA_IS_CONVERSATION_LIST (self));
+  gint64 today = self->days[ALLAVA_SECTION_TODAY];
+  update_days (self);
+  if (self->days[ALLAVA_SECTION_TODAY] != today)
+    update_items (self);
+}
+
 guint
 allava_conversation_list_find (AllavaConversationList *self, gint64 id)
 {

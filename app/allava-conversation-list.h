@@ -29,6 +29,9 @@ const char *allava_conversation_list_get_query (AllavaConversationList *self);
 void allava_conversation_list_set_query (AllavaConversationList *self, const char *query);
 gboolean allava_conversation_list_get_loading (AllavaConversationList *self);
 
+/* Asks the clock which conversations are today's. The list does so itself only when it is read. */
+void allava_conversation_list_update_sections (AllavaConversationList *self);
+
 /* GTK_INVALID_LIST_POSITION (G_MAXUINT) where the list does not hold it. */
 guint allava_conversation_list_find (AllavaConversationList *self, gint64 id);
 

@@ -381,6 +381,14 @@ folded_changed_cb (AllavaWindow *self)
   allava_sidebar_set_title_buttons (self->sidebar, folded);
 }
 
+/* Somebody who comes back may do so on another day. */
+static void
+is_active_changed_cb (AllavaWindow *self)
+{
+  if (gtk_window_is_active (GTK_WINDOW (self)))
+    allava_conversation_list_update_sections (allava_library_get_list (self->library));
+}
+
 static gboolean
 allava_window_close_request (GtkWindow *window)
 {
@@ -491,6 +499,7 @@ allava_window_new (AllavaApplication *application, AllavaLibrary *library)
   allava_sidebar_set_library (self->sidebar, library);
   allava_model_button_set_library (self->model_button, application, library);
   allava_chat_view_set_library (self->chat, library);
+  g_signal_connect (self, "notify::is-active", G_CALLBACK (is_active_changed_cb), NULL);
   g_signal_connect_object (allava_library_get_history (library), "failed",
                            G_CALLBACK (history_failed_cb), self, G_CONNECT_SWAPPED);
   allava_window_show_new_conversation (self);

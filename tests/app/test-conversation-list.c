@@ -167,6 +167,38 @@ test_sections (Fixture *fixture, gconstpointer data)
   }
 }
 
+/* Moves to where it is HOUR o'clock now. */
+static void
+travel_to (int hour)
+{
+  g_autoptr (GDateTime) now = g_date_time_new_now_utc ();
+  int ahead = (hour - g_date_time_get_hour (now) + 36) % 24 - 12;
+  g_autofree char *zone = g_strdup_printf ("%+03d:00", ahead);
+  g_setenv ("TZ", zone, TRUE);
+}
+
+static void
+test_midnight (Fixture *fixture, gconstpointer data)
+{
+  g_autofree char *zone = g_strdup (g_getenv ("TZ"));
+  travel_to (12);
+  AllavaConversationRecord record = {
+      .id = 1, .title = (char *)"t", .updated = g_get_real_time () - 2 * G_TIME_SPAN_HOUR};
+  allava_history_save_async (fixture->history, &record, NULL, NULL, NULL);
+  wait_loaded (fixture);
+  {
+    g_autoptr (AllavaConversationItem) item = get (fixture, 0);
+    g_assert_cmpint (allava_conversation_item_get_section (item), ==, ALLAVA_SECTION_TODAY);
+    travel_to (0);
+    allava_conversation_list_update_sections (fixture->list);
+    g_assert_cmpint (allava_conversation_item_get_section (item), ==, ALLAVA_SECTION_YESTERDAY);
+  }
+  if (zone != NULL)
+    g_setenv ("TZ", zone, TRUE);
+  else
+    g_unsetenv ("TZ");
+}
+
 #define ADD(path, func) g_test_add (path, Fixture, NULL, set_up, func, tear_down)
 
 int
@@ -177,5 +209,6 @@ main (int argc, char **argv)
   ADD ("/conversation-list/smallest-change", test_smallest_change);
   ADD ("/conversation-list/search", test_search);
   ADD ("/conversation-list/sections", test_sections);
+  ADD ("/conversation-list/midnight", test_midnight);
   return g_test_run ();
 }
