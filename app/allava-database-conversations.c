@@ -331,15 +331,49 @@ exec_cb (AllavaDatabase *database, gpointer user_data, GError **error)
   return allava_database_exec (database, user_data, error);
 }
 
-gboolean
+static gboolean
+add_names (AllavaDatabase *database, const char *sql, GHashTable *names, GError **error)
+{
+  g_autoptr (AllavaStatement) statement = allava_database_prepare (database, sql, error);
+  if (statement == NULL)
+    return FALSE;
+  gboolean row;
+  while (allava_database_step (database, statement, &row, error)) {
+    if (!row)
+      return TRUE;
+    g_hash_table_add (names, allava_statement_dup_string (statement, 0));
+  }
+  return FALSE;
+}
+
+static GHashTable *
+names_new (void)
+{
+  return g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+}
+
+#define UNUSED_IMAGES                                                                              \
+  "FROM image WHERE NOT EXISTS"                                                                    \
+  "  (SELECT 1 FROM message_image WHERE message_image.sha256 = image.sha256)"
+
+static gboolean
+purge_cb (AllavaDatabase *database, gpointer dropped, GError **error)
+{
+  return allava_database_exec (database,
+                               "DELETE FROM message WHERE conversation_id IN"
+                               "  (SELECT id FROM conversation WHERE deleted IS NOT NULL);"
+                               "DELETE FROM conversation WHERE deleted IS NOT NULL;",
+                               error) &&
+         add_names (database, "SELECT sha256 " UNUSED_IMAGES, dropped, error) &&
+         allava_database_exec (database, "DELETE " UNUSED_IMAGES, error);
+}
+
+GHashTable *
 allava_database_purge (AllavaDatabase *database, GError **error)
 {
-  static char sql[] = "DELETE FROM message WHERE conversation_id IN"
-                      "  (SELECT id FROM conversation WHERE deleted IS NOT NULL);"
-                      "DELETE FROM conversation WHERE deleted IS NOT NULL;"
-                      "DELETE FROM image WHERE NOT EXISTS"
-                      "  (SELECT 1 FROM message_image WHERE message_image.sha256 = image.sha256);";
-  return allava_database_transact (database, exec_cb, sql, error);
+  g_autoptr (GHashTable) dropped = names_new ();
+  return allava_database_transact (database, purge_cb, dropped, error) ? g_steal_pointer (&dropped)
+                                                                       : NULL;
 }
 
 gboolean
@@ -368,16 +402,7 @@ allava_database_mark_stopped (AllavaDatabase *database, GError **error)
 GHashTable *
 allava_database_get_images (AllavaDatabase *database, GError **error)
 {
-  g_autoptr (GHashTable) images = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  g_autoptr (AllavaStatement) statement =
-      allava_database_prepare (database, "SELECT sha256 FROM image", error);
-  if (statement == NULL)
-    return NULL;
-  gboolean row;
-  while (allava_database_step (database, statement, &row, error)) {
-    if (!row)
-      return g_steal_pointer (&images);
-    g_hash_table_add (images, allava_statement_dup_string (statement, 0));
-  }
-  return NULL;
+  g_autoptr (GHashTable) images = names_new ();
+  return add_names (database, "SELECT sha256 FROM image", images, error) ? g_steal_pointer (&images)
+                                                                         : NULL;
 }

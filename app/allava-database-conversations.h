@@ -25,8 +25,9 @@ allava_database_rename (AllavaDatabase *database, gint64 id, const char *title, 
 gboolean
 allava_database_set_deleted (AllavaDatabase *database, gint64 id, gboolean deleted, GError **error);
 
-/* Removes hidden conversations and images without a message. */
-gboolean allava_database_purge (AllavaDatabase *database, GError **error);
+/* Removes hidden conversations and images without a message. Returns a set of the SHA-256s of
+ * those. */
+GHashTable *allava_database_purge (AllavaDatabase *database, GError **error);
 
 /* Removes all rows. */
 gboolean allava_database_clear (AllavaDatabase *database, GError **error);

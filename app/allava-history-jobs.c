@@ -24,6 +24,16 @@ allava_history_request_free (AllavaHistoryRequest *request)
   g_free (request);
 }
 
+/* Pictures beside a database without tables are those of one whose file was moved away. */
+static gboolean
+keep_former_images (AllavaHistoryContext *context, AllavaDatabase *database, GError **error)
+{
+  gint64 n_tables;
+  return allava_database_get_int (database, "SELECT count (*) FROM sqlite_schema", &n_tables,
+                                  error) &&
+         (n_tables > 0 || allava_image_store_keep_all (context->images, error));
+}
+
 gpointer
 allava_history_open_job (AllavaHistoryContext *context,
                          AllavaHistoryRequest *request,
@@ -39,7 +49,7 @@ allava_history_open_job (AllavaHistoryContext *context,
   }
   g_autofree char *path = g_build_filename (context->folder, FILE_NAME, NULL);
   g_autoptr (AllavaDatabase) database = allava_database_open (path, error);
-  if (database == NULL ||
+  if (database == NULL || !keep_former_images (context, database, error) ||
       !allava_database_migrate (database, allava_database_migrations,
                                 allava_database_count_migrations (), error) ||
       !allava_database_mark_stopped (database, error))
@@ -106,12 +116,13 @@ allava_history_purge_job (AllavaHistoryContext *context,
                           AllavaHistoryRequest *request,
                           GError **error)
 {
-  if (!allava_database_purge (context->database, error))
+  g_autoptr (GHashTable) dropped = allava_database_purge (context->database, error);
+  if (dropped == NULL)
     return NULL;
   g_autoptr (GHashTable) used = allava_database_get_images (context->database, error);
   if (used == NULL)
     return NULL;
-  allava_image_store_sweep (context->images, used);
+  allava_image_store_sweep (context->images, used, dropped);
   return DONE;
 }
 

@@ -45,7 +45,8 @@ AllavaImageStore *allava_history_get_images (AllavaHistory *self);
 gboolean allava_history_get_open (AllavaHistory *self);
 
 /* Migrates an older file (after a backup copy of it), marks answers that were cut off as stopped,
- * purges what was deleted, and sweeps image files that no message uses. */
+ * purges what was deleted, and sweeps image files that no message uses; but those that lie beside
+ * a database that is made now are kept (allava_image_store_keep_all). */
 void
 allava_history_open_async (AllavaHistory *self, GAsyncReadyCallback callback, gpointer user_data);
 gboolean allava_history_open_finish (AllavaHistory *self, GAsyncResult *result, GError **error);

@@ -14,11 +14,15 @@
 /* File times come from a clock that may lag behind by a tick. */
 #define CLOCK_LAG_SECONDS 2
 
+/* So long a picture may be attached, in another instance of the program, and not be sent yet. */
+#define UNSENT_SECONDS (24 * 60 * 60)
+
 struct _AllavaImageStore {
   GObject parent_instance;
   char *folder;
   char *images;
   char *thumbnails;
+  char *former;   /* a file: the names of what no sweep takes */
   gint64 created; /* seconds since 1970 */
   GMutex mutex;   /* held while a file comes or goes */
 };
@@ -32,6 +36,7 @@ allava_image_store_finalize (GObject *object)
   g_free (self->folder);
   g_free (self->images);
   g_free (self->thumbnails);
+  g_free (self->former);
   g_mutex_clear (&self->mutex);
   G_OBJECT_CLASS (allava_image_store_parent_class)->finalize (object);
 }
@@ -57,6 +62,7 @@ allava_image_store_new (const char *folder)
   self->folder = g_strdup (folder);
   self->images = g_build_filename (folder, "images", NULL);
   self->thumbnails = g_build_filename (folder, "thumbnails", NULL);
+  self->former = g_build_filename (folder, "former-images", NULL);
   return self;
 }
 
@@ -303,32 +309,86 @@ allava_image_store_add_finish (AllavaImageStore *self, GAsyncResult *result, GEr
 
 /* ---- Removing -------------------------------------------------------------------------------- */
 
+gboolean
+allava_image_store_keep_all (AllavaImageStore *self, GError **error)
+{
+  g_return_val_if_fail (ALLAVA_IS_IMAGE_STORE (self), FALSE);
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->mutex);
+  g_autoptr (GDir) dir = g_dir_open (self->images, 0, NULL);
+  g_autoptr (GString) names = g_string_new (NULL);
+  g_autoptr (GError) cause = NULL;
+  const char *name;
+  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
+    g_string_append_printf (names, "%s\n", name);
+  if (names->len == 0 ||
+      g_file_set_contents_full (self->former, names->str, (gssize)names->len,
+                                G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE, 0600,
+                                &cause))
+    return TRUE;
+  return fail_store (self->former, cause, error);
+}
+
+/* What is never swept, or NULL where that cannot be read. */
+static GHashTable *
+read_former (AllavaImageStore *self)
+{
+  g_autofree char *content = NULL;
+  if (!g_file_get_contents (self->former, &content, NULL, NULL) &&
+      g_file_test (self->former, G_FILE_TEST_EXISTS))
+    return NULL;
+  GHashTable *former = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  g_auto (GStrv) names = g_strsplit (content != NULL ? content : "", "\n", -1);
+  for (int i = 0; names[i] != NULL; i++)
+    g_hash_table_add (former, g_strdup (names[i]));
+  return former;
+}
+
+/* What a sweep goes by: sets of SHA-256. */
+typedef struct {
+  GHashTable *used;
+  GHashTable *former;
+  GHashTable *dropped;
+} Sweep;
+
+static gboolean
+is_old (AllavaImageStore *self, const char *path, gboolean dropped)
+{
+  struct stat info;
+  gint64 newest = self->created - CLOCK_LAG_SECONDS;
+  if (!dropped)
+    newest = MIN (newest, g_get_real_time () / G_USEC_PER_SEC - UNSENT_SECONDS);
+  return g_lstat (path, &info) == 0 && S_ISREG (info.st_mode) && info.st_mtime < newest;
+}
+
 static int
-sweep_folder (AllavaImageStore *self, const char *folder, GHashTable *used)
+sweep_folder (AllavaImageStore *self, const char *folder, const Sweep *sweep)
 {
   g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
   const char *name;
   int n = 0;
   while (dir != NULL && (name = g_dir_read_name (dir)) != NULL) {
-    if (g_hash_table_contains (used, name))
+    if (g_hash_table_contains (sweep->used, name) || g_hash_table_contains (sweep->former, name))
       continue;
     g_autofree char *path = g_build_filename (folder, name, NULL);
     g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->mutex);
-    struct stat info;
-    if (g_lstat (path, &info) == 0 && S_ISREG (info.st_mode) &&
-        info.st_mtime < self->created - CLOCK_LAG_SECONDS && g_unlink (path) == 0)
+    if (is_old (self, path, g_hash_table_contains (sweep->dropped, name)) && g_unlink (path) == 0)
       n++;
   }
   return n;
 }
 
 int
-allava_image_store_sweep (AllavaImageStore *self, GHashTable *used)
+allava_image_store_sweep (AllavaImageStore *self, GHashTable *used, GHashTable *dropped)
 {
   g_return_val_if_fail (ALLAVA_IS_IMAGE_STORE (self), 0);
   g_return_val_if_fail (used != NULL, 0);
-  sweep_folder (self, self->thumbnails, used);
-  return sweep_folder (self, self->images, used);
+  g_return_val_if_fail (dropped != NULL, 0);
+  g_autoptr (GHashTable) former = read_former (self);
+  if (former == NULL)
+    return 0;
+  Sweep sweep = {used, former, dropped};
+  sweep_folder (self, self->thumbnails, &sweep);
+  return sweep_folder (self, self->images, &sweep);
 }
 
 static gboolean
@@ -351,5 +411,6 @@ allava_image_store_clear (AllavaImageStore *self, GError **error)
 {
   g_return_val_if_fail (ALLAVA_IS_IMAGE_STORE (self), FALSE);
   g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->mutex);
+  g_unlink (self->former);
   return clear_folder (self->images, error) && clear_folder (self->thumbnails, error);
 }

@@ -4,7 +4,10 @@
  * Adding decodes once, off the main thread, which proves that it is a picture, tells its upright
  * size and makes the thumbnail. The bytes are stored as they came. Errors are one sentence:
  * ALLAVA_ERROR_* as allava-image-file.h says, or ALLAVA_ERROR_FILE where it cannot be stored.
- * What is cancelled before allava_image_store_clear leaves nothing behind. */
+ * What is cancelled before allava_image_store_clear leaves nothing behind.
+ *
+ * FOLDER/former-images names, one a line, the pictures of a history that was moved away: they stay
+ * where they are, so that it has them when it is put back. */
 #pragma once
 
 #include "allava-image.h"
@@ -44,11 +47,17 @@ void allava_image_store_add_pixbuf_async (AllavaImageStore *self,
 AllavaImage *
 allava_image_store_add_finish (AllavaImageStore *self, GAsyncResult *result, GError **error);
 
-/* Deletes what no key of USED (SHA-256) names, except what has come in since this store was made.
- * Any thread. Returns how many pictures went. */
-int allava_image_store_sweep (AllavaImageStore *self, GHashTable *used);
+/* From now on no sweep takes the pictures that are there: for a new history beside the pictures of
+ * a former one. Any thread. */
+gboolean allava_image_store_keep_all (AllavaImageStore *self, GError **error);
 
-/* Deletes everything. Any thread. */
+/* Deletes what no key of USED (SHA-256) names, except what has come in since this store was made.
+ * What DROPPED does not name either, no history has known: it goes when it is a day old, since
+ * another instance of the program may have attached it. Any thread. Returns how many pictures
+ * went. */
+int allava_image_store_sweep (AllavaImageStore *self, GHashTable *used, GHashTable *dropped);
+
+/* Deletes everything, kept or not. Any thread. */
 gboolean allava_image_store_clear (AllavaImageStore *self, GError **error);
 
 G_END_DECLS

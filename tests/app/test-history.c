@@ -313,11 +313,32 @@ test_delete_most (Fixture *fixture, gconstpointer data)
 }
 
 static void
-make_old (const char *path)
+set_age (const char *path, guint64 seconds)
 {
   g_autoptr (GFile) file = g_file_new_for_path (path);
-  g_assert_true (g_file_set_attribute_uint64 (file, G_FILE_ATTRIBUTE_TIME_MODIFIED, 1000000,
+  guint64 time = (guint64)(g_get_real_time () / G_USEC_PER_SEC) - seconds;
+  g_assert_true (g_file_set_attribute_uint64 (file, G_FILE_ATTRIBUTE_TIME_MODIFIED, time,
                                               G_FILE_QUERY_INFO_NONE, NULL, NULL));
+}
+
+static void
+make_old (const char *path)
+{
+  set_age (path, 7 * 24 * 60 * 60);
+}
+
+/* As that of a question of conversation ID. */
+static void
+save_image (AllavaHistory *history, gint64 id, AllavaImage *image)
+{
+  g_autoptr (GListStore) images = g_list_store_new (ALLAVA_TYPE_IMAGE);
+  g_list_store_append (images, image);
+  g_autoptr (AllavaMessage) message =
+      allava_message_new (id + 1, ALLAVA_ROLE_USER, "q", G_LIST_MODEL (images));
+  g_autoptr (GPtrArray) records =
+      g_ptr_array_new_with_free_func ((GDestroyNotify)allava_message_record_free);
+  g_ptr_array_add (records, allava_message_record_new (message, id));
+  allava_history_save_async (history, NULL, records, NULL, NULL);
 }
 
 /* At the start: what no message uses goes, what one uses stays. */
@@ -332,14 +353,7 @@ test_sweep (Fixture *fixture, gconstpointer data)
   for (int i = 0; i < 2; i++) {
     gint64 id = (i + 1) * 10;
     testing_history_add (fixture->history, id, "t", "q", NULL);
-    g_autoptr (GListStore) images = g_list_store_new (ALLAVA_TYPE_IMAGE);
-    g_list_store_append (images, kept[i]);
-    g_autoptr (AllavaMessage) message =
-        allava_message_new (id + 1, ALLAVA_ROLE_USER, "q", G_LIST_MODEL (images));
-    g_autoptr (GPtrArray) records =
-        g_ptr_array_new_with_free_func ((GDestroyNotify)allava_message_record_free);
-    g_ptr_array_add (records, allava_message_record_new (message, id));
-    allava_history_save_async (fixture->history, NULL, records, NULL, NULL);
+    save_image (fixture->history, id, kept[i]);
   }
   change (fixture->history, allava_history_delete_async, 20);
   make_old (allava_image_get_path (used));
@@ -353,6 +367,58 @@ test_sweep (Fixture *fixture, gconstpointer data)
   g_assert_false (g_file_test (allava_image_get_path (unused), G_FILE_TEST_EXISTS));
   g_assert_false (g_file_test (allava_image_get_thumbnail_path (unused), G_FILE_TEST_EXISTS));
   g_assert_false (g_file_test (allava_image_get_path (deleted), G_FILE_TEST_EXISTS));
+}
+
+static gboolean
+exists (AllavaImage *image)
+{
+  return g_file_test (allava_image_get_path (image), G_FILE_TEST_EXISTS);
+}
+
+/* What no history has known may be attached in another instance: it goes when it is old. What one
+ * has dropped goes, though it is new. */
+static void
+test_sweep_unknown (Fixture *fixture, gconstpointer data)
+{
+  AllavaImageStore *store = allava_history_get_images (fixture->history);
+  g_autoptr (AllavaImage) attached = testing_add_image (store, 1);
+  g_autoptr (AllavaImage) dropped = testing_add_image (store, 2);
+  testing_history_add (fixture->history, 10, "t", "q", NULL);
+  save_image (fixture->history, 10, dropped);
+  change (fixture->history, allava_history_delete_async, 10);
+  set_age (allava_image_get_path (attached), 60 * 60);
+  set_age (allava_image_get_path (dropped), 60 * 60);
+  reopen (fixture);
+  assert_list (fixture->history, NULL, "");
+  g_assert_true (exists (attached));
+  g_assert_false (exists (dropped));
+}
+
+/* The pictures of a history that is moved away stay, however often another one is opened in its
+ * place, until everything is deleted. */
+static void
+test_moved_away (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (AllavaImage) image =
+      testing_add_image (allava_history_get_images (fixture->history), 1);
+  testing_history_add (fixture->history, 10, "t", "q", NULL);
+  save_image (fixture->history, 10, image);
+  make_old (allava_image_get_path (image));
+  testing_history_close (fixture->history);
+  g_autofree char *path = g_build_filename (fixture->folder, "history.sqlite", NULL);
+  g_autofree char *away = g_strconcat (path, ".away", NULL);
+  g_assert_cmpint (g_rename (path, away), ==, 0);
+  fixture->history = testing_history_open (fixture->folder);
+  for (int i = 0; i < 3; i++) {
+    reopen (fixture);
+    assert_list (fixture->history, NULL, "");
+    g_assert_true (exists (image));
+    g_assert_true (g_file_test (allava_image_get_thumbnail_path (image), G_FILE_TEST_EXISTS));
+  }
+  delete_all (fixture->history);
+  g_assert_false (exists (image));
+  g_autofree char *former = g_build_filename (fixture->folder, "former-images", NULL);
+  g_assert_false (g_file_test (former, G_FILE_TEST_EXISTS));
 }
 
 /* ---- Errors ---------------------------------------------------------------------------------- */
@@ -444,6 +510,8 @@ main (int argc, char **argv)
   ADD ("/history/delete-all", test_delete_all);
   ADD ("/history/delete-most", test_delete_most);
   ADD ("/history/sweep", test_sweep);
+  ADD ("/history/sweep-unknown", test_sweep_unknown);
+  ADD ("/history/moved-away", test_moved_away);
   ADD ("/history/errors", test_errors);
   g_test_add_func ("/history/ids", test_ids);
   g_test_add_func ("/history/closed", test_closed);
