@@ -119,6 +119,7 @@ fill (AllavaConversation *self, const AllavaConversationContent *content)
   for (guint i = 0; i < content->messages->len; i++) {
     g_autoptr (AllavaMessage) message =
         allava_message_record_to_message (content->messages->pdata[i], folder);
+    allava_record_note_id (allava_message_get_id (message));
     allava_message_tree_add (self->tree, message);
   }
   g_free (self->record.title);

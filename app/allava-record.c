@@ -102,16 +102,26 @@ allava_conversation_content_free (AllavaConversationContent *content)
   g_free (content);
 }
 
+/* A file may hold any id; above this one there are enough for all that is still to come. */
+#define MAX_NOTED_ID (G_MAXINT64 - ((gint64)1 << 40))
+
+static GMutex last_mutex;
+static gint64 last_id;
+
 gint64
 allava_record_next_id (void)
 {
-  static GMutex mutex;
-  static gint64 last;
   gint64 now = g_get_real_time () * 1024 + g_random_int_range (0, 1024);
-  g_mutex_lock (&mutex);
-  gint64 id = last = MAX (last + 1, now);
-  g_mutex_unlock (&mutex);
-  return id;
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&last_mutex);
+  return last_id = MAX (last_id + 1, now);
+}
+
+void
+allava_record_note_id (gint64 id)
+{
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&last_mutex);
+  if (id <= MAX_NOTED_ID)
+    last_id = MAX (last_id, id);
 }
 
 gint64

@@ -64,9 +64,12 @@ void allava_conversation_record_free (AllavaConversationRecord *record);
 void allava_conversation_line_free (AllavaConversationLine *line);
 void allava_conversation_content_free (AllavaConversationContent *content);
 
-/* An id that no row has: the time in microseconds, times 1024, and never the same twice in a
- * process, so that ids sort as things happened. */
+/* An id that no row has: the time in microseconds, times 1024, and greater than all that this
+ * process has given or noted, so that ids sort as things happened, whatever the clock does. */
 gint64 allava_record_next_id (void);
+
+/* Notes the id of a row that was loaded. Any thread. */
+void allava_record_note_id (gint64 id);
 gint64 allava_record_id_to_time (gint64 id); /* microseconds since 1970, UTC */
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AllavaMessageRecord, allava_message_record_free)

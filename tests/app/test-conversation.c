@@ -521,6 +521,28 @@ test_no_question (Fixture *fixture, gconstpointer data)
   assert_shows ("answer 1 to one|answer 3 to two|three|answer 1 to three");
 }
 
+/* Messages from a time that is still to come, as after a clock went back, are gone on with. */
+static void
+test_clock_went_back (Fixture *fixture, gconstpointer data)
+{
+  ask (fixture, "one");
+  testing_wait_until (!allava_conversation_get_unsaved (fixture->conversation));
+  gint64 later = (gint64)G_TIME_SPAN_DAY * 1024;
+  g_autofree char *sql =
+      g_strdup_printf ("PRAGMA foreign_keys = OFF;"
+                       "UPDATE message SET id = id + %" G_GINT64_FORMAT
+                       ", parent_id = parent_id + %" G_GINT64_FORMAT ";"
+                       "UPDATE conversation SET active_leaf = active_leaf + %" G_GINT64_FORMAT,
+                       later, later, later);
+  testing_history_exec (fixture->folder, sql);
+  reopen (fixture);
+  assert_shows ("one|answer 1 to one");
+  ask (fixture, "two");
+  assert_shows ("one|answer 1 to one|two|answer 3 to two");
+  reopen (fixture);
+  assert_shows ("one|answer 1 to one|two|answer 3 to two");
+}
+
 /* ---- Without a history ----------------------------------------------------------------------- */
 
 /* The library works where the history could not be opened, and says so once. */
@@ -623,6 +645,7 @@ main (int argc, char **argv)
   ADD ("/conversation/delete-one-of-two-answers", test_delete_one_of_two_answers);
   ADD ("/conversation/undo-delete", test_undo_delete);
   ADD ("/conversation/no-question", test_no_question);
+  ADD ("/conversation/clock-went-back", test_clock_went_back);
   g_test_add_func ("/conversation/without-history", test_without_history);
   g_test_add_func ("/conversation/failure-after-closed", test_failure_after_closed);
   return g_test_run ();
