@@ -18,26 +18,12 @@ get_last (AllavaConversation *self)
 
 /* ---- Saving ---------------------------------------------------------------------------------- */
 
-void
-allava_conversation_save (AllavaConversation *self, GPtrArray *messages)
-{
-  allava_conversation_saver_save (self->saver, &self->record, TRUE, messages);
-}
-
-static void
-save_answer (AllavaConversation *self, gboolean with_conversation)
-{
-  g_autoptr (GPtrArray) messages = g_ptr_array_new ();
-  g_ptr_array_add (messages, self->answer);
-  allava_conversation_saver_save (self->saver, &self->record, with_conversation, messages);
-}
-
 static gboolean
 save_cb (gpointer user_data)
 {
   AllavaConversation *self = user_data;
   self->save_source = 0;
-  save_answer (self, FALSE);
+  allava_conversation_saver_save_answer (self->saver, self->answer, FALSE);
   return G_SOURCE_REMOVE;
 }
 
@@ -62,7 +48,7 @@ end_answer (AllavaConversation *self)
 {
   g_clear_handle_id (&self->save_source, g_source_remove);
   g_signal_handlers_disconnect_by_func (self->answer, appended_cb, self);
-  save_answer (self, TRUE);
+  allava_conversation_saver_save_answer (self->saver, self->answer, TRUE);
   g_clear_object (&self->answer);
   g_clear_object (&self->cancellable);
   allava_conversation_notify_answer (self);
@@ -91,7 +77,7 @@ begin_answer (AllavaConversation *self, AllavaMessage *answer, GPtrArray *messag
   g_ptr_array_add (messages, answer);
   allava_generator_answer_async (self->generator, prompt, answer, self->cancellable, answered_cb,
                                  g_object_ref (self));
-  allava_conversation_save (self, messages);
+  allava_conversation_saver_save (self->saver, messages, NULL);
   allava_conversation_notify_answer (self);
   return answer;
 }

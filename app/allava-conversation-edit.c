@@ -7,7 +7,7 @@ switch_to (AllavaConversation *self, gint64 id)
 {
   allava_conversation_show_branch (self, allava_message_tree_get_leaf (self->tree, id));
   g_autoptr (GPtrArray) none = g_ptr_array_new ();
-  allava_conversation_save (self, none);
+  allava_conversation_saver_save (self->saver, none, NULL);
 }
 
 void
@@ -112,8 +112,7 @@ allava_conversation_delete (AllavaConversation *self, AllavaMessage *message)
   if (g_ptr_array_find (deletion->removed, leaf, NULL))
     leaf = allava_message_tree_get_leaf (self->tree, parent_id);
   allava_conversation_show_branch (self, leaf);
-  allava_conversation_save (self, deletion->moved);
-  allava_conversation_saver_delete (self->saver, self->record.id, deletion->removed);
+  allava_conversation_saver_save (self->saver, deletion->moved, deletion->removed);
 }
 
 void
@@ -132,6 +131,6 @@ allava_conversation_undo_delete (AllavaConversation *self)
   g_autoptr (GPtrArray) messages = g_ptr_array_copy (deletion->removed, NULL, NULL);
   g_ptr_array_set_free_func (messages, NULL);
   g_ptr_array_extend (messages, deletion->moved, NULL, NULL);
-  allava_conversation_save (self, messages);
+  allava_conversation_saver_save (self->saver, messages, NULL);
   allava_deletion_free (deletion);
 }

@@ -34,9 +34,6 @@ struct _AllavaConversation {
 /* Shows the branch that ends with LEAF, or nothing (NULL), and tells of what has changed. */
 void allava_conversation_show_branch (AllavaConversation *self, AllavaMessage *leaf);
 
-/* Saves MESSAGES (of AllavaMessage) and the conversation's row. */
-void allava_conversation_save (AllavaConversation *self, GPtrArray *messages);
-
 gboolean allava_conversation_is_idle (AllavaConversation *self);
 
 /* Tell of changes of positions-left; of answer and busy; of id and title. */

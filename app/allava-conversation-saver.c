@@ -1,25 +1,34 @@
 #include "allava-conversation-saver.h"
 
+typedef struct _Save Save;
+
+/* What the history is to have of a message. */
+typedef struct {
+  gboolean deleted; /* nothing */
+  Save *save;       /* the one on its way that brings it, or NULL */
+} Work;
+
 struct _AllavaConversationSaver {
   grefcount ref_count; /* the owner, and each save on its way */
   AllavaHistory *history;
-  AllavaSaveFailedFunc failed;   /* NULL once freed */
-  AllavaSaveChangedFunc changed; /* likewise */
+  const AllavaConversationRecord *conversation; /* the owner's; NULL once freed */
+  AllavaSaveFailedFunc failed;                  /* likewise */
+  AllavaSaveChangedFunc changed;                /* likewise */
   gpointer user_data;
   gboolean failing;
   gboolean amiss;     /* the last save failed and is to be tried again */
   gboolean told;      /* the state that CHANGED was told of */
   guint n_on_the_way; /* saves */
   gboolean conversation_unsaved;
-  GHashTable *unsaved; /* AllavaMessage */
+  GHashTable *work;       /* AllavaMessage -> Work */
+  AllavaMessage *growing; /* has new text, which goes when no save is on its way; or NULL */
 };
 
 /* A save on its way. */
-typedef struct {
+struct _Save {
   AllavaConversationSaver *self;
   gboolean conversation;
-  GPtrArray *messages; /* AllavaMessage */
-} Save;
+};
 
 static void
 saver_unref (AllavaConversationSaver *self)
@@ -27,12 +36,14 @@ saver_unref (AllavaConversationSaver *self)
   if (!g_ref_count_dec (&self->ref_count))
     return;
   g_clear_object (&self->history);
-  g_hash_table_unref (self->unsaved);
+  g_clear_object (&self->growing);
+  g_hash_table_unref (self->work);
   g_free (self);
 }
 
 AllavaConversationSaver *
 allava_conversation_saver_new (AllavaHistory *history,
+                               const AllavaConversationRecord *conversation,
                                AllavaSaveFailedFunc failed,
                                AllavaSaveChangedFunc changed,
                                gpointer user_data)
@@ -40,32 +51,41 @@ allava_conversation_saver_new (AllavaHistory *history,
   AllavaConversationSaver *self = g_new0 (AllavaConversationSaver, 1);
   g_ref_count_init (&self->ref_count);
   self->history = history != NULL ? g_object_ref (history) : NULL;
+  self->conversation = conversation;
   self->failed = failed;
   self->changed = changed;
   self->user_data = user_data;
   self->told = TRUE;
-  self->unsaved = g_hash_table_new_full (NULL, NULL, g_object_unref, NULL);
+  self->work = g_hash_table_new_full (NULL, NULL, g_object_unref, g_free);
   return self;
 }
 
 void
 allava_conversation_saver_free (AllavaConversationSaver *self)
 {
+  self->conversation = NULL;
   self->failed = NULL;
   self->changed = NULL;
   saver_unref (self);
 }
 
+/* Whether something has failed and is not on its way again. */
 static gboolean
 has_unsaved (AllavaConversationSaver *self)
 {
-  return self->conversation_unsaved || g_hash_table_size (self->unsaved) > 0;
+  GHashTableIter iter;
+  gpointer work;
+  g_hash_table_iter_init (&iter, self->work);
+  while (g_hash_table_iter_next (&iter, NULL, &work))
+    if (((Work *)work)->save == NULL)
+      return TRUE;
+  return self->conversation_unsaved;
 }
 
 gboolean
 allava_conversation_saver_is_done (AllavaConversationSaver *self)
 {
-  return self->n_on_the_way == 0 && !has_unsaved (self);
+  return self->n_on_the_way == 0 && self->growing == NULL && !has_unsaved (self);
 }
 
 static void
@@ -106,102 +126,118 @@ is_gone (AllavaConversationSaver *self, const GError *error)
          !self->amiss && !has_unsaved (self);
 }
 
+/* Of what SAVE brought, only that which nothing later is on its way to bring is left to do. */
+static void
+end_work (AllavaConversationSaver *self, const Save *save)
+{
+  GHashTableIter iter;
+  gpointer value;
+  g_hash_table_iter_init (&iter, self->work);
+  while (g_hash_table_iter_next (&iter, NULL, &value)) {
+    Work *work = value;
+    if (work->save != save)
+      continue;
+    work->save = NULL;
+    if (!self->amiss)
+      g_hash_table_iter_remove (&iter);
+  }
+  self->conversation_unsaved |= self->amiss && save->conversation;
+}
+
+static void send (AllavaConversationSaver *self, gboolean conversation_changed);
+
 static void
 saved_cb (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   g_autofree Save *save = user_data;
   AllavaConversationSaver *self = save->self;
-  g_autoptr (GPtrArray) messages = save->messages;
   g_autoptr (GError) error = NULL;
   self->n_on_the_way--;
   allava_history_finish (ALLAVA_HISTORY (source), result, &error);
   self->amiss = error != NULL && !is_gone (self, error);
-  if (self->amiss) {
-    self->conversation_unsaved |= save->conversation;
-    for (guint i = 0; i < messages->len; i++)
-      g_hash_table_add (self->unsaved, g_object_ref (messages->pdata[i]));
-  }
+  end_work (self, save);
   report (self, error);
+  if (self->growing != NULL && self->n_on_the_way == 0 && self->conversation != NULL)
+    send (self, FALSE);
   tell (self);
   saver_unref (self);
 }
 
-/* MESSAGES and what is unsaved, once each. */
-static GPtrArray *
-collect (AllavaConversationSaver *self, GPtrArray *messages)
+static void
+add_work (AllavaConversationSaver *self, AllavaMessage *message, gboolean deleted)
 {
-  GPtrArray *all = g_ptr_array_new_with_free_func (g_object_unref);
+  Work *work = g_new0 (Work, 1);
+  work->deleted = deleted;
+  g_hash_table_insert (self->work, g_object_ref (message), work);
+}
+
+/* Sends all that is not on its way. */
+static void
+send (AllavaConversationSaver *self, gboolean conversation_changed)
+{
+  Save *save = g_new (Save, 1);
+  *save = (Save){self, conversation_changed || self->conversation_unsaved};
+  self->conversation_unsaved = FALSE;
+  if (self->growing != NULL)
+    add_work (self, self->growing, FALSE);
+  g_clear_object (&self->growing);
+
+  g_autoptr (GPtrArray) records =
+      g_ptr_array_new_with_free_func ((GDestroyNotify)allava_message_record_free);
+  g_autoptr (GArray) deleted = g_array_new (FALSE, FALSE, sizeof (gint64));
   GHashTableIter iter;
-  gpointer message;
-  for (guint i = 0; i < messages->len; i++)
-    g_ptr_array_add (all, g_object_ref (messages->pdata[i]));
-  g_hash_table_iter_init (&iter, self->unsaved);
-  while (g_hash_table_iter_next (&iter, &message, NULL))
-    if (!g_ptr_array_find (messages, message, NULL))
-      g_ptr_array_add (all, g_object_ref (message));
-  g_hash_table_remove_all (self->unsaved);
-  return all;
+  gpointer message, value;
+  g_hash_table_iter_init (&iter, self->work);
+  while (g_hash_table_iter_next (&iter, &message, &value)) {
+    Work *work = value;
+    gint64 id = allava_message_get_id (message);
+    if (work->save != NULL)
+      continue;
+    work->save = save;
+    if (work->deleted)
+      g_array_append_val (deleted, id);
+    else
+      g_ptr_array_add (records, allava_message_record_new (message, self->conversation->id));
+  }
+  g_ref_count_inc (&self->ref_count);
+  self->n_on_the_way++;
+  allava_history_save_async (self->history, save->conversation ? self->conversation : NULL, records,
+                             deleted, saved_cb, save);
 }
 
 void
 allava_conversation_saver_save (AllavaConversationSaver *self,
-                                const AllavaConversationRecord *conversation,
-                                gboolean conversation_changed,
-                                GPtrArray *messages)
+                                GPtrArray *messages,
+                                GPtrArray *deleted)
 {
   if (self->history == NULL)
     return;
-  Save *save = g_new (Save, 1);
-  save->self = self;
-  save->conversation = conversation_changed || self->conversation_unsaved;
-  save->messages = collect (self, messages);
-  self->conversation_unsaved = FALSE;
-
-  g_autoptr (GPtrArray) records =
-      g_ptr_array_new_with_free_func ((GDestroyNotify)allava_message_record_free);
-  for (guint i = 0; i < save->messages->len; i++)
-    g_ptr_array_add (records,
-                     allava_message_record_new (save->messages->pdata[i], conversation->id));
-  g_ref_count_inc (&self->ref_count);
-  self->n_on_the_way++;
-  allava_history_save_async (self->history, save->conversation ? conversation : NULL, records,
-                             saved_cb, save);
+  for (guint i = 0; i < messages->len; i++)
+    add_work (self, messages->pdata[i], FALSE);
+  for (guint i = 0; deleted != NULL && i < deleted->len; i++)
+    add_work (self, deleted->pdata[i], TRUE);
+  send (self, TRUE);
   tell (self);
 }
 
 void
-allava_conversation_saver_retry (AllavaConversationSaver *self,
-                                 const AllavaConversationRecord *conversation)
-{
-  g_autoptr (GPtrArray) nothing_new = g_ptr_array_new ();
-  if (has_unsaved (self))
-    allava_conversation_saver_save (self, conversation, FALSE, nothing_new);
-}
-
-static void
-deleted_cb (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  AllavaConversationSaver *self = user_data;
-  g_autoptr (GError) error = NULL;
-  allava_history_finish (ALLAVA_HISTORY (source), result, &error);
-  report (self, error);
-  saver_unref (self);
-}
-
-void
-allava_conversation_saver_delete (AllavaConversationSaver *self,
-                                  gint64 conversation_id,
-                                  GPtrArray *messages)
+allava_conversation_saver_save_answer (AllavaConversationSaver *self,
+                                       AllavaMessage *answer,
+                                       gboolean done)
 {
   if (self->history == NULL)
     return;
-  g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint64));
-  for (guint i = 0; i < messages->len; i++) {
-    gint64 id = allava_message_get_id (messages->pdata[i]);
-    g_array_append_val (ids, id);
-    g_hash_table_remove (self->unsaved, messages->pdata[i]);
-  }
+  g_set_object (&self->growing, answer);
+  if (done || self->n_on_the_way == 0)
+    send (self, done);
   tell (self);
-  g_ref_count_inc (&self->ref_count);
-  allava_history_delete_messages_async (self->history, conversation_id, ids, deleted_cb, self);
+}
+
+void
+allava_conversation_saver_retry (AllavaConversationSaver *self)
+{
+  if (!has_unsaved (self))
+    return;
+  send (self, FALSE);
+  tell (self);
 }

@@ -253,7 +253,8 @@ allava_conversation_new (AllavaHistory *history, AllavaGenerator *generator)
   AllavaConversation *self = g_object_new (ALLAVA_TYPE_CONVERSATION, NULL);
   self->history = history != NULL ? g_object_ref (history) : NULL;
   self->generator = g_object_ref (generator);
-  self->saver = allava_conversation_saver_new (history, failed_cb, unsaved_changed_cb, self);
+  self->saver =
+      allava_conversation_saver_new (history, &self->record, failed_cb, unsaved_changed_cb, self);
   if (history != NULL)
     g_signal_connect_object (history, "notify::open", G_CALLBACK (history_opened_cb), self,
                              G_CONNECT_SWAPPED);
@@ -347,7 +348,7 @@ void
 allava_conversation_retry_save (AllavaConversation *self)
 {
   g_return_if_fail (ALLAVA_IS_CONVERSATION (self));
-  allava_conversation_saver_retry (self->saver, &self->record);
+  allava_conversation_saver_retry (self->saver);
 }
 
 void

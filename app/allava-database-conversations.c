@@ -110,9 +110,21 @@ save_message (AllavaDatabase *database, const AllavaMessageRecord *record, GErro
   return allava_database_run (database, statement, error) && save_images (database, record, error);
 }
 
+static gboolean
+delete_message (AllavaDatabase *database, gint64 id, GError **error)
+{
+  g_autoptr (AllavaStatement) statement =
+      allava_database_prepare (database, "DELETE FROM message WHERE id = ?1", error);
+  if (statement == NULL)
+    return FALSE;
+  sqlite3_bind_int64 (statement, 1, id);
+  return allava_database_run (database, statement, error);
+}
+
 typedef struct {
   const AllavaConversationRecord *conversation;
   GPtrArray *messages;
+  GArray *deleted;
 } Save;
 
 static gboolean
@@ -123,6 +135,9 @@ save_cb (AllavaDatabase *database, gpointer user_data, GError **error)
     return FALSE;
   for (guint i = 0; save->messages != NULL && i < save->messages->len; i++)
     if (!save_message (database, g_ptr_array_index (save->messages, i), error))
+      return FALSE;
+  for (guint i = 0; save->deleted != NULL && i < save->deleted->len; i++)
+    if (!delete_message (database, g_array_index (save->deleted, gint64, i), error))
       return FALSE;
   return TRUE;
 }
@@ -139,9 +154,10 @@ gboolean
 allava_database_save (AllavaDatabase *database,
                       const AllavaConversationRecord *conversation,
                       GPtrArray *messages,
+                      GArray *deleted,
                       GError **error)
 {
-  Save save = {conversation, messages};
+  Save save = {conversation, messages, deleted};
   if (allava_database_transact (database, save_cb, &save, error))
     return TRUE;
   if (allava_database_get_failure (database) == SQLITE_CONSTRAINT_FOREIGNKEY)
@@ -278,28 +294,6 @@ allava_database_load (AllavaDatabase *database, gint64 id, GError **error)
 }
 
 /* ---- Deleting -------------------------------------------------------------------------------- */
-
-static gboolean
-delete_messages_cb (AllavaDatabase *database, gpointer user_data, GError **error)
-{
-  GArray *ids = user_data;
-  for (guint i = 0; i < ids->len; i++) {
-    g_autoptr (AllavaStatement) statement =
-        allava_database_prepare (database, "DELETE FROM message WHERE id = ?1", error);
-    if (statement == NULL)
-      return FALSE;
-    sqlite3_bind_int64 (statement, 1, g_array_index (ids, gint64, i));
-    if (!allava_database_run (database, statement, error))
-      return FALSE;
-  }
-  return TRUE;
-}
-
-gboolean
-allava_database_delete_messages (AllavaDatabase *database, GArray *ids, GError **error)
-{
-  return allava_database_transact (database, delete_messages_cb, ids, error);
-}
 
 gboolean
 allava_database_rename (AllavaDatabase *database, gint64 id, const char *title, GError **error)

@@ -3,20 +3,18 @@
 
 #include "allava-database.h"
 
-/* Makes or updates, in one transaction; either may be NULL. MESSAGES is of AllavaMessageRecord. The
- * title is written only when the conversation is new. Error: NOT_FOUND where a message's
- * conversation or parent is gone. */
+/* Makes or updates, and deletes, in one transaction; each may be NULL. MESSAGES is of
+ * AllavaMessageRecord, DELETED of gint64, ids of messages. The title is written only when the
+ * conversation is new. Error: NOT_FOUND where a message's conversation or parent is gone. */
 gboolean allava_database_save (AllavaDatabase *database,
                                const AllavaConversationRecord *conversation,
                                GPtrArray *messages,
+                               GArray *deleted,
                                GError **error);
 
 /* Error: NOT_FOUND. */
 AllavaConversationContent *
 allava_database_load (AllavaDatabase *database, gint64 id, GError **error);
-
-/* IDS is of gint64. */
-gboolean allava_database_delete_messages (AllavaDatabase *database, GArray *ids, GError **error);
 
 gboolean
 allava_database_rename (AllavaDatabase *database, gint64 id, const char *title, GError **error);

@@ -72,17 +72,10 @@ allava_history_save_job (AllavaHistoryContext *context,
                          AllavaHistoryRequest *request,
                          GError **error)
 {
-  return allava_database_save (context->database, request->conversation, request->messages, error)
+  return allava_database_save (context->database, request->conversation, request->messages,
+                               request->array, error)
              ? DONE
              : NULL;
-}
-
-gpointer
-allava_history_delete_messages_job (AllavaHistoryContext *context,
-                                    AllavaHistoryRequest *request,
-                                    GError **error)
-{
-  return allava_database_delete_messages (context->database, request->array, error) ? DONE : NULL;
 }
 
 gpointer

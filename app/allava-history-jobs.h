@@ -37,9 +37,6 @@ gpointer allava_history_close_job (AllavaHistoryContext *context,
 gpointer allava_history_save_job (AllavaHistoryContext *context,
                                   AllavaHistoryRequest *request,
                                   GError **error);
-gpointer allava_history_delete_messages_job (AllavaHistoryContext *context,
-                                             AllavaHistoryRequest *request,
-                                             GError **error);
 gpointer allava_history_load_job (AllavaHistoryContext *context,
                                   AllavaHistoryRequest *request,
                                   GError **error);

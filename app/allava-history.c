@@ -310,6 +310,7 @@ void
 allava_history_save_async (AllavaHistory *self,
                            const AllavaConversationRecord *conversation,
                            GPtrArray *messages,
+                           GArray *deleted,
                            GAsyncReadyCallback callback,
                            gpointer user_data)
 {
@@ -321,6 +322,7 @@ allava_history_save_async (AllavaHistory *self,
     request->conversation->title = g_strdup (conversation->title);
   }
   request->messages = messages != NULL ? g_ptr_array_ref (messages) : NULL;
+  request->array = deleted != NULL ? g_array_ref (deleted) : NULL;
   push_change (self, allava_history_save_job, request, conversation != NULL ? conversation->id : -1,
                callback, user_data);
 }
@@ -331,21 +333,6 @@ request_for_id (gint64 id)
   AllavaHistoryRequest *request = g_new0 (AllavaHistoryRequest, 1);
   request->id = id;
   return request;
-}
-
-void
-allava_history_delete_messages_async (AllavaHistory *self,
-                                      gint64 conversation_id,
-                                      GArray *ids,
-                                      GAsyncReadyCallback callback,
-                                      gpointer user_data)
-{
-  g_return_if_fail (ALLAVA_IS_HISTORY (self));
-  g_return_if_fail (ids != NULL);
-  AllavaHistoryRequest *request = request_for_id (conversation_id);
-  request->array = g_array_ref (ids);
-  push_change (self, allava_history_delete_messages_job, request, conversation_id, callback,
-               user_data);
 }
 
 void

@@ -61,21 +61,15 @@ gboolean allava_history_finish (AllavaHistory *self, GAsyncResult *result, GErro
 
 /* ---- Conversations --------------------------------------------------------------------------- */
 
-/* Makes or updates rows, in one transaction: a conversation (or NULL), and messages (a borrowed
- * array of AllavaMessageRecord, or NULL). */
+/* Makes, updates and deletes rows, in one transaction: a conversation (or NULL), messages (a
+ * borrowed array of AllavaMessageRecord, or NULL), and messages that go (GArray of gint64, their
+ * ids, or NULL), which must leave none without its parent. */
 void allava_history_save_async (AllavaHistory *self,
                                 const AllavaConversationRecord *conversation,
                                 GPtrArray *messages,
+                                GArray *deleted,
                                 GAsyncReadyCallback callback,
                                 gpointer user_data);
-
-/* Deletes single messages of a conversation; IDS is a GArray of gint64. Their children must have
- * got another parent by a save before. */
-void allava_history_delete_messages_async (AllavaHistory *self,
-                                           gint64 conversation_id,
-                                           GArray *ids,
-                                           GAsyncReadyCallback callback,
-                                           gpointer user_data);
 
 /* Error: NOT_FOUND. */
 void allava_history_load_async (AllavaHistory *self,

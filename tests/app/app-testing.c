@@ -144,7 +144,7 @@ testing_history_add (AllavaHistory *history, gint64 id, const char *title, ...)
   };
   g_autoptr (GError) error = NULL;
   GAsyncResult *slot = NULL;
-  allava_history_save_async (history, &conversation, messages, testing_result_cb, &slot);
+  allava_history_save_async (history, &conversation, messages, NULL, testing_result_cb, &slot);
   g_autoptr (GAsyncResult) result = testing_wait_result (&slot);
   allava_history_finish (history, result, &error);
   g_assert_no_error (error);

@@ -67,7 +67,7 @@ test_follows (Fixture *fixture, gconstpointer data)
   allava_history_rename_async (fixture->history, 10, "AA", NULL, NULL);
   testing_wait_until (g_str_equal (allava_conversation_item_get_title (held), "AA"));
   AllavaConversationRecord record = {.id = 10, .title = (char *)"", .updated = 30};
-  allava_history_save_async (fixture->history, &record, NULL, NULL, NULL);
+  allava_history_save_async (fixture->history, &record, NULL, NULL, NULL, NULL);
   wait_loaded (fixture);
   g_autoptr (AllavaConversationItem) first = get (fixture, 0);
   g_assert_true (first == held);
@@ -156,7 +156,7 @@ test_sections (Fixture *fixture, gconstpointer data)
         .title = (char *)"t",
         .updated = g_date_time_to_unix (then) * G_USEC_PER_SEC + 1000 - i,
     };
-    allava_history_save_async (fixture->history, &record, NULL, NULL, NULL);
+    allava_history_save_async (fixture->history, &record, NULL, NULL, NULL, NULL);
   }
   wait_loaded (fixture);
   for (guint i = 0; i < G_N_ELEMENTS (days); i++) {
@@ -184,7 +184,7 @@ test_midnight (Fixture *fixture, gconstpointer data)
   travel_to (12);
   AllavaConversationRecord record = {
       .id = 1, .title = (char *)"t", .updated = g_get_real_time () - 2 * G_TIME_SPAN_HOUR};
-  allava_history_save_async (fixture->history, &record, NULL, NULL, NULL);
+  allava_history_save_async (fixture->history, &record, NULL, NULL, NULL, NULL);
   wait_loaded (fixture);
   {
     g_autoptr (AllavaConversationItem) item = get (fixture, 0);

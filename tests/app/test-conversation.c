@@ -281,6 +281,30 @@ test_failed_save_deleted (Fixture *fixture, gconstpointer data)
   g_assert_cmpuint (g_list_model_get_n_items (list), ==, 1);
 }
 
+/* While another program holds the database, no row of saves builds up that all else has to wait
+ * for. */
+static void
+test_saves_do_not_queue (Fixture *fixture, gconstpointer data)
+{
+  AllavaHistory *history = allava_library_get_history (fixture->library);
+  testing_history_add (history, 10, "other", "question", NULL);
+  testing_history_exec (fixture->folder, "CREATE TABLE written (id);"
+                                         "CREATE TRIGGER note AFTER UPDATE ON message"
+                                         "  BEGIN INSERT INTO written VALUES (new.id); END");
+  g_autofree char *path = g_build_filename (fixture->folder, "history.sqlite", NULL);
+  g_autoptr (AllavaDatabase) other = allava_database_open (path, NULL);
+  g_assert_true (allava_database_exec (other, "BEGIN IMMEDIATE", NULL));
+  allava_conversation_ask (fixture->conversation, "forever", NULL);
+  gint64 end = g_get_monotonic_time () + 2 * G_USEC_PER_SEC;
+  while (g_get_monotonic_time () < end)
+    testing_iterate ();
+  g_assert_true (allava_database_exec (other, "ROLLBACK", NULL));
+  allava_conversation_content_free (testing_history_load (history, 10));
+  gint64 n;
+  g_assert_true (allava_database_get_int (other, "SELECT count (*) FROM written", &n, NULL));
+  g_assert_cmpint (n, <, 5); /* of 13 that fell due */
+}
+
 /* Closing in the middle of an answer keeps its text, as stopped. */
 static void
 test_close_while_streaming (Fixture *fixture, gconstpointer data)
@@ -477,6 +501,37 @@ test_delete_one_of_two_answers (Fixture *fixture, gconstpointer data)
   assert_shows ("one|answer 1 to one(2/2)");
 }
 
+/* What could not be deleted is deleted with the next change. */
+static void
+test_failed_delete (Fixture *fixture, gconstpointer data)
+{
+  ask (fixture, "one");
+  ask (fixture, "two");
+  testing_history_exec (fixture->folder, "CREATE TRIGGER keep BEFORE DELETE ON message"
+                                         "  BEGIN SELECT RAISE (ABORT, 'kept'); END");
+  allava_conversation_delete (fixture->conversation, get (fixture, 0));
+  testing_settle ();
+  g_assert_true (allava_conversation_get_unsaved (fixture->conversation));
+  testing_history_exec (fixture->folder, "DROP TRIGGER keep");
+  ask (fixture, "three");
+  reopen (fixture);
+  assert_shows ("two|answer 3 to two|three|answer 3 to three");
+}
+
+/* What is deleted while its save is on its way does not come back when that fails. */
+static void
+test_delete_of_unsaved (Fixture *fixture, gconstpointer data)
+{
+  testing_history_exec (fixture->folder, BLOCK);
+  ask (fixture, "one");
+  allava_conversation_delete (fixture->conversation, get (fixture, 0));
+  testing_settle ();
+  testing_history_exec (fixture->folder, "DROP TRIGGER block");
+  ask (fixture, "two");
+  reopen (fixture);
+  assert_shows ("two|answer 1 to two");
+}
+
 static void
 test_undo_delete (Fixture *fixture, gconstpointer data)
 {
@@ -634,6 +689,7 @@ main (int argc, char **argv)
   ADD ("/conversation/failed-save", test_failed_save);
   ADD ("/conversation/failed-save-of-another", test_failed_save_of_another);
   ADD ("/conversation/failed-save-deleted", test_failed_save_deleted);
+  ADD ("/conversation/saves-do-not-queue", test_saves_do_not_queue);
   ADD ("/conversation/close-while-streaming", test_close_while_streaming);
   ADD ("/conversation/streaming-is-kept", test_streaming_is_kept);
   ADD ("/conversation/branches", test_branches);
@@ -643,6 +699,8 @@ main (int argc, char **argv)
   ADD ("/conversation/delete", test_delete);
   ADD ("/conversation/answer-again-after-deleting", test_answer_again_after_deleting);
   ADD ("/conversation/delete-one-of-two-answers", test_delete_one_of_two_answers);
+  ADD ("/conversation/failed-delete", test_failed_delete);
+  ADD ("/conversation/delete-of-unsaved", test_delete_of_unsaved);
   ADD ("/conversation/undo-delete", test_undo_delete);
   ADD ("/conversation/no-question", test_no_question);
   ADD ("/conversation/clock-went-back", test_clock_went_back);

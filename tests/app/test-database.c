@@ -185,7 +185,7 @@ static gboolean
 save_conversation (AllavaDatabase *database, gint64 id, const char *title, GError **error)
 {
   AllavaConversationRecord record = {.id = id, .title = (char *)title};
-  return allava_database_save (database, &record, NULL, error);
+  return allava_database_save (database, &record, NULL, NULL, error);
 }
 
 static void
@@ -249,7 +249,7 @@ assert_not_found (AllavaDatabase *database, gint64 parent_id)
   message->parent_id = parent_id;
   message->text = g_strdup ("text");
   g_ptr_array_add (messages, message);
-  g_assert_false (allava_database_save (database, NULL, messages, &error));
+  g_assert_false (allava_database_save (database, NULL, messages, NULL, &error));
   g_assert_error (error, ALLAVA_HISTORY_ERROR, ALLAVA_HISTORY_ERROR_NOT_FOUND);
 }
 

@@ -41,7 +41,7 @@ add_with_image (AllavaHistory *history, gint64 id, const char *name)
     g_free (record->name);
     record->name = g_strdup (name);
   }
-  allava_history_save_async (history, NULL, records, NULL, NULL);
+  allava_history_save_async (history, NULL, records, NULL, NULL, NULL);
 }
 
 static void

@@ -120,7 +120,7 @@ test_round_trip (Fixture *fixture, gconstpointer data)
   g_ptr_array_add (records, allava_message_record_new (answer, 100));
   AllavaConversationRecord conversation = {
       .id = 100, .title = (char *)"What?", .updated = 5, .active_leaf = 102};
-  allava_history_save_async (fixture->history, &conversation, records, NULL, NULL);
+  allava_history_save_async (fixture->history, &conversation, records, NULL, NULL, NULL);
   reopen (fixture);
 
   AllavaConversationContent *content = testing_history_load (fixture->history, 100);
@@ -158,7 +158,7 @@ test_partial_becomes_stopped (Fixture *fixture, gconstpointer data)
   g_autoptr (GPtrArray) records =
       g_ptr_array_new_with_free_func ((GDestroyNotify)allava_message_record_free);
   g_ptr_array_add (records, record);
-  allava_history_save_async (fixture->history, NULL, records, NULL, NULL);
+  allava_history_save_async (fixture->history, NULL, records, NULL, NULL, NULL);
   assert_list (fixture->history, "symphony", "");
   reopen (fixture);
   assert_list (fixture->history, "symphony", "1 ");
@@ -252,7 +252,7 @@ test_delete_long (Fixture *fixture, gconstpointer data)
     g_ptr_array_add (records, record);
   }
   AllavaConversationRecord conversation = {.id = 1, .title = (char *)"long", .active_leaf = 3000};
-  allava_history_save_async (fixture->history, &conversation, records, NULL, NULL);
+  allava_history_save_async (fixture->history, &conversation, records, NULL, NULL, NULL);
   assert_list (fixture->history, "again", "1 ");
   change (fixture->history, allava_history_delete_async, 1);
   reopen (fixture);
@@ -338,7 +338,7 @@ save_image (AllavaHistory *history, gint64 id, AllavaImage *image)
   g_autoptr (GPtrArray) records =
       g_ptr_array_new_with_free_func ((GDestroyNotify)allava_message_record_free);
   g_ptr_array_add (records, allava_message_record_new (message, id));
-  allava_history_save_async (history, NULL, records, NULL, NULL);
+  allava_history_save_async (history, NULL, records, NULL, NULL, NULL);
 }
 
 /* At the start: what no message uses goes, what one uses stays. */
@@ -449,7 +449,7 @@ test_errors (Fixture *fixture, gconstpointer data)
   g_autoptr (GPtrArray) records =
       g_ptr_array_new_with_free_func ((GDestroyNotify)allava_message_record_free);
   g_ptr_array_add (records, record);
-  allava_history_save_async (fixture->history, NULL, records, NULL, NULL);
+  allava_history_save_async (fixture->history, NULL, records, NULL, NULL, NULL);
   testing_wait_until (failures == 1);
 }
 

@@ -75,7 +75,8 @@ fill (AllavaHistory *history)
         .id = id, .title = title, .updated = id / 1024, .active_leaf = id + MESSAGES_EACH};
     GAsyncResult *slot = NULL;
     gboolean wait = i % PER_SAVE == PER_SAVE - 1;
-    allava_history_save_async (history, &record, messages, wait ? testing_result_cb : NULL, &slot);
+    allava_history_save_async (history, &record, messages, NULL, wait ? testing_result_cb : NULL,
+                               &slot);
     if (wait)
       g_object_unref (testing_wait_result (&slot));
   }
