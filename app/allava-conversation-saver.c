@@ -216,6 +216,7 @@ allava_conversation_saver_save (AllavaConversationSaver *self,
     add_work (self, messages->pdata[i], FALSE);
   for (guint i = 0; deleted != NULL && i < deleted->len; i++)
     add_work (self, deleted->pdata[i], TRUE);
+  self->failing = FALSE; /* who does something is told again that it is not saved */
   send (self, TRUE);
   tell (self);
 }

@@ -6,7 +6,8 @@
 
 typedef struct _AllavaConversationSaver AllavaConversationSaver;
 
-/* Told of the first failure of a row of them. */
+/* Told of the first failure of a row of them, and again after each
+ * allava_conversation_saver_save(). */
 typedef void (*AllavaSaveFailedFunc) (const GError *error, gpointer user_data);
 
 /* Told when allava_conversation_saver_is_done() has changed. */
@@ -26,8 +27,8 @@ void allava_conversation_saver_free (AllavaConversationSaver *self);
 /* Whether the history has all that was to be saved. */
 gboolean allava_conversation_saver_is_done (AllavaConversationSaver *self);
 
-/* Saves the conversation's row and MESSAGES, and removes what is DELETED (or NULL); both are of
- * AllavaMessage. What came last of a message counts. */
+/* What a person has done: saves the conversation's row and MESSAGES, and removes what is DELETED
+ * (or NULL); both are of AllavaMessage. What came last of a message counts. */
 void allava_conversation_saver_save (AllavaConversationSaver *self,
                                      GPtrArray *messages,
                                      GPtrArray *deleted);
