@@ -294,12 +294,13 @@ allava_conversation_set_title (AllavaConversation *self, const char *title)
 {
   g_return_if_fail (ALLAVA_IS_CONVERSATION (self));
   g_return_if_fail (title != NULL);
+  /* Though it is the same: the history may lack it, where saying so before has failed. */
+  if (self->record.id != 0 && self->history != NULL)
+    allava_history_rename_async (self->history, self->record.id, title, NULL, NULL);
   if (g_str_equal (self->record.title, title))
     return;
   g_free (self->record.title);
   self->record.title = g_strdup (title);
-  if (self->record.id != 0 && self->history != NULL)
-    allava_history_rename_async (self->history, self->record.id, title, NULL, NULL);
   g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_TITLE]);
 }
 

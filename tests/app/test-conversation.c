@@ -160,6 +160,31 @@ test_titles (Fixture *fixture, gconstpointer data)
   g_assert_cmpstr (allava_conversation_get_title (fixture->conversation), ==, "Mine");
 }
 
+static void
+history_failed_cb (AllavaHistory *history, GError *error, int *n)
+{
+  (*n)++;
+}
+
+/* A title that could not be saved can be given again. */
+static void
+test_failed_rename (Fixture *fixture, gconstpointer data)
+{
+  int failures = 0;
+  ask (fixture, "one");
+  g_signal_connect (allava_library_get_history (fixture->library), "failed",
+                    G_CALLBACK (history_failed_cb), &failures);
+  testing_history_exec (fixture->folder, "CREATE TRIGGER keep BEFORE UPDATE OF title"
+                                         "  ON conversation"
+                                         "  BEGIN SELECT RAISE (ABORT, 'kept'); END");
+  allava_conversation_set_title (fixture->conversation, "Mine");
+  testing_wait_until (failures == 1);
+  testing_history_exec (fixture->folder, "DROP TRIGGER keep");
+  allava_conversation_set_title (fixture->conversation, "Mine");
+  reopen (fixture);
+  g_assert_cmpstr (allava_conversation_get_title (fixture->conversation), ==, "Mine");
+}
+
 /* Stopped within a token; the text stays; it can go on where it was. */
 static void
 test_stop_and_continue (Fixture *fixture, gconstpointer data)
@@ -689,6 +714,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   ADD ("/conversation/ask", test_ask);
   ADD ("/conversation/titles", test_titles);
+  ADD ("/conversation/failed-rename", test_failed_rename);
   ADD ("/conversation/stop-and-continue", test_stop_and_continue);
   ADD ("/conversation/failed-answer", test_failed_answer);
   ADD ("/conversation/partial-text-is-saved", test_partial_text_is_saved);
