@@ -7,6 +7,10 @@
 #include <glib-unix.h>
 #include <glib/gi18n.h>
 #include <locale.h>
+#include <unistd.h>
+
+/* So long may saving what there is take, when the program is told to end. */
+#define TERMINATION_SECONDS 5
 
 struct _AllavaApplication {
   AdwApplication parent_instance;
@@ -255,9 +259,13 @@ allava_application_choose_model (AllavaApplication *self, const char *path)
 
 /* ---- Life ------------------------------------------------------------------------------------ */
 
+/* After a while the kernel ends what is left, whatever holds it up: the history is made for that. A
+ * second signal does not put the end off. */
 static gboolean
 terminated_cb (gpointer user_data)
 {
+  unsigned left = alarm (0);
+  alarm (left > 0 ? left : TERMINATION_SECONDS);
   quit_cb (NULL, NULL, user_data);
   return G_SOURCE_CONTINUE;
 }

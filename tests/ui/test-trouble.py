@@ -3,6 +3,7 @@ sentence at its place, and nothing typed is lost."""
 
 import os
 import shutil
+import signal
 import sqlite3
 import struct
 import subprocess
@@ -118,6 +119,31 @@ def opened_again_while_it_closes():
         wait(lambda: [t for t in texts(data_folder()) if t in asked] == asked, "all to be saved")
 
 
+def told_to_end_while_the_history_is_locked():
+    """Each of six saves would wait for five seconds."""
+    app = App()
+    try:
+        app.ask("Before")
+        app.answer("You asked: Before")
+        other = database()
+        other.execute("BEGIN IMMEDIATE")
+        for question in ("One", "Two", "Three"):
+            press("ctrl+n")
+            wait(lambda: not app.messages(), "a new conversation")
+            app.ask(question)
+            app.answer("You asked: " + question)
+        press("ctrl+q")
+        wait(lambda: not app.find_xid(), "the window to go")
+        app.process.terminate()
+        app.process.terminate()
+        ended = app.process.wait(10)
+        expect(ended in (0, -signal.SIGALRM), f"it ended with {ended}")
+        other.close()
+        expect("Before" in texts(data_folder()), "what was saved is lost")
+    finally:
+        app.kill()
+
+
 def a_history_that_is_locked_at_the_start():
     other = database()
     other.execute("PRAGMA journal_mode = WAL")
@@ -204,6 +230,7 @@ if __name__ == "__main__":
             a_full_disk,
             a_locked_history,
             opened_again_while_it_closes,
+            told_to_end_while_the_history_is_locked,
             a_history_that_is_locked_at_the_start,
             a_newer_history,
             a_damaged_history,
