@@ -132,11 +132,33 @@ delete_backups (const char *folder)
   }
 }
 
+/* Of a database that cannot be opened, whatever is in it. */
+static gboolean
+delete_database (const char *folder, GError **error)
+{
+  static const char *const names[] = {FILE_NAME, FILE_NAME "-wal", FILE_NAME "-shm"};
+  for (gsize i = 0; i < G_N_ELEMENTS (names); i++) {
+    g_autofree char *path = g_build_filename (folder, names[i], NULL);
+    if (g_unlink (path) != 0 && errno != ENOENT) {
+      g_set_error (error, ALLAVA_HISTORY_ERROR, ALLAVA_HISTORY_ERROR_READONLY,
+                   _ ("%s cannot be deleted"), path);
+      return FALSE;
+    }
+  }
+  return TRUE;
+}
+
 gpointer
 allava_history_delete_all_job (AllavaHistoryContext *context,
                                AllavaHistoryRequest *request,
                                GError **error)
 {
+  if (context->database == NULL) {
+    if (!delete_database (context->folder, error))
+      return NULL;
+    delete_backups (context->folder);
+    return allava_image_store_clear (context->images, error) ? DONE : NULL;
+  }
   if (!allava_database_clear (context->database, error))
     return NULL;
   delete_backups (context->folder);

@@ -23,7 +23,7 @@ typedef struct {
 void allava_history_request_free (AllavaHistoryRequest *request);
 
 /* Returns the result (for jobs without one, something that is not NULL), or NULL and an error. All
- * but the first two need an open database. */
+ * but opening, closing and deleting all need an open database. */
 typedef gpointer (*AllavaHistoryJob) (AllavaHistoryContext *context,
                                       AllavaHistoryRequest *request,
                                       GError **error);

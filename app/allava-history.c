@@ -145,16 +145,23 @@ typedef struct {
   GError *error;
 } Entry;
 
+static gboolean
+needs_database (AllavaHistoryJob func)
+{
+  return func != allava_history_open_job && func != allava_history_close_job &&
+         func != allava_history_delete_all_job;
+}
+
 static void
 run_entry (gpointer data)
 {
   Entry *entry = data;
   if (g_cancellable_set_error_if_cancelled (g_task_get_cancellable (entry->task), &entry->error))
     return;
-  if (entry->context->database == NULL && entry->func != allava_history_open_job &&
-      entry->func != allava_history_close_job)
+  if (entry->context->database == NULL && needs_database (entry->func))
     g_set_error_literal (&entry->error, ALLAVA_HISTORY_ERROR, ALLAVA_HISTORY_ERROR_CLOSED,
-                         _ ("The history is not open, so nothing is saved"));
+                         _ ("The history could not be opened; choose “Try Again” in the list of "
+                            "conversations, then do this once more"));
   else
     entry->result = entry->func (entry->context, entry->request, &entry->error);
   g_assert ((entry->result != NULL) == (entry->error == NULL));

@@ -101,7 +101,8 @@ void allava_history_undelete_async (AllavaHistory *self,
 void
 allava_history_purge_async (AllavaHistory *self, GAsyncReadyCallback callback, gpointer user_data);
 
-/* All conversations, images, backups; overwritten, not just forgotten. No undo. */
+/* All conversations, images, backups; overwritten, not just forgotten. No undo. Where the history
+ * is not open, its files are deleted, so that it can be opened as a new one. */
 void allava_history_delete_all_async (AllavaHistory *self,
                                       GAsyncReadyCallback callback,
                                       gpointer user_data);

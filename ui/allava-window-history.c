@@ -27,6 +27,13 @@ is_shown (AllavaWindow *window, gint64 id)
   return conversation && allava_conversation_get_id (conversation) == id;
 }
 
+/* What was begun may end after the window. */
+static gboolean
+is_gone (AllavaWindow *window)
+{
+  return allava_window_get_library (window) == NULL;
+}
+
 /* ---- Rename ---------------------------------------------------------------------------------- */
 
 static void
@@ -134,10 +141,16 @@ everything_deleted_cb (GObject *source, GAsyncResult *result, gpointer user_data
 {
   g_autoptr (AllavaWindow) window = user_data;
   g_autoptr (GError) error = NULL;
-  if (allava_history_finish (ALLAVA_HISTORY (source), result, &error))
-    allava_window_toast (window, _ ("Everything was deleted"));
-  else
+  gboolean deleted = allava_history_finish (ALLAVA_HISTORY (source), result, &error);
+  if (is_gone (window))
+    return;
+  if (!deleted) {
     allava_window_show_error (window, error);
+    return;
+  }
+  allava_window_toast (window, _ ("Everything was deleted"));
+  if (!allava_history_get_open (ALLAVA_HISTORY (source)))
+    gtk_widget_activate_action (GTK_WIDGET (window), "app.open-history", NULL);
 }
 
 static void

@@ -480,6 +480,30 @@ test_closed (void)
   testing_folder_free (folder);
 }
 
+/* Everything can be deleted though the history cannot be opened, which it can be then. */
+static void
+test_delete_all_of_damaged (Fixture *fixture, gconstpointer data)
+{
+  g_autofree char *path = g_build_filename (fixture->folder, "history.sqlite", NULL);
+  g_autoptr (AllavaImage) image =
+      testing_add_image (allava_history_get_images (fixture->history), 3);
+  testing_history_close (fixture->history);
+  g_assert_true (g_file_set_contents (path, "not a database at all, no", -1, NULL));
+  fixture->history = allava_history_new (fixture->folder);
+  GAsyncResult *slot = NULL;
+  allava_history_open_async (fixture->history, testing_result_cb, &slot);
+  g_autoptr (GAsyncResult) refused = testing_wait_result (&slot);
+  g_assert_false (allava_history_open_finish (fixture->history, refused, NULL));
+
+  delete_all (fixture->history);
+  g_assert_false (g_file_test (path, G_FILE_TEST_EXISTS));
+  g_assert_false (exists (image));
+  allava_history_open_async (fixture->history, testing_result_cb, &slot);
+  g_autoptr (GAsyncResult) opened = testing_wait_result (&slot);
+  g_assert_true (allava_history_open_finish (fixture->history, opened, NULL));
+  assert_list (fixture->history, NULL, "");
+}
+
 /* Nobody waits for the answers, and nobody closes. */
 static void
 test_disposed_without_closing (void)
@@ -512,6 +536,7 @@ main (int argc, char **argv)
   ADD ("/history/sweep", test_sweep);
   ADD ("/history/sweep-unknown", test_sweep_unknown);
   ADD ("/history/moved-away", test_moved_away);
+  ADD ("/history/delete-all-of-damaged", test_delete_all_of_damaged);
   ADD ("/history/errors", test_errors);
   g_test_add_func ("/history/ids", test_ids);
   g_test_add_func ("/history/closed", test_closed);

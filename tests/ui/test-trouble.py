@@ -186,6 +186,39 @@ def a_damaged_history():
         app.find("list item", "^In a new one, Today$")
 
 
+def open_main_menu(app):
+    """Which is beside the conversations, of which there are none."""
+    press("F9")
+    app.wait_focus(desktop.BUTTON, "^New Conversation")
+    press("F10")
+    app.wait_focus("menu item", "^Export All")
+
+
+def delete_everything_with_a_damaged_history():
+    path = os.path.join(data_folder(), "history.sqlite")
+    with open(path, "w") as file:
+        file.write("This is a letter, not a database. " * 100)
+    with App() as app:
+        app.find("alert", "^The history in .* is damaged or is no history; move the file away")
+        open_main_menu(app)
+        press("Return")
+        app.choose_folder(os.environ["HOME"])
+        app.find("alert", "^The history could not be opened; choose “Try Again” in the list")
+        app.focus()
+        open_main_menu(app)
+        press("Down", "Down")
+        app.wait_focus("menu item", "^Delete Everything")
+        press("Return")
+        app.wait_focus(desktop.BUTTON, "^Cancel")
+        press("Tab")
+        app.wait_focus(desktop.BUTTON, "^Delete Everything")
+        press("Return")
+        app.gone("label", "^The history in")
+        app.ask("In a new one")
+        app.find("list item", "^In a new one, Today$")
+        app.gone("alert", "^The history")
+
+
 def make_huge_image():
     """100 megapixels in a small file."""
     side = 10000
@@ -234,6 +267,7 @@ if __name__ == "__main__":
             a_history_that_is_locked_at_the_start,
             a_newer_history,
             a_damaged_history,
+            delete_everything_with_a_damaged_history,
             a_huge_image,
         ]
     )
