@@ -190,6 +190,9 @@ exported_cb (GObject *source, GAsyncResult *result, gpointer user_data)
   g_autoptr (AllavaWindow) window = user_data;
   g_autoptr (GError) error = NULL;
   int n = allava_export_finish (ALLAVA_HISTORY (source), result, &error);
+  allava_window_end_export (window, n >= 0);
+  if (is_gone (window))
+    return;
   if (n < 0) {
     allava_window_show_error (window, error);
     return;
@@ -202,12 +205,17 @@ exported_cb (GObject *source, GAsyncResult *result, gpointer user_data)
 static void
 export_folder_cb (GtkNativeDialog *dialog, int response, AllavaWindow *window)
 {
-  if (response == GTK_RESPONSE_ACCEPT) {
-    g_autoptr (GFile) folder = gtk_file_chooser_get_file (GTK_FILE_CHOOSER (dialog));
+  g_autoptr (GtkNativeDialog) owned = dialog;
+  if (response != GTK_RESPONSE_ACCEPT)
+    return;
+  /* The chooser lets its entry be empty. */
+  g_autoptr (GFile) folder = gtk_file_chooser_get_file (GTK_FILE_CHOOSER (dialog));
+  if (folder)
     allava_export_async (get_history (window), g_object_get_data (G_OBJECT (dialog), "ids"), folder,
-                         NULL, NULL, NULL, exported_cb, g_object_ref (window));
-  }
-  g_object_unref (dialog);
+                         NULL, NULL, allava_window_begin_export (window), exported_cb,
+                         g_object_ref (window));
+  else
+    allava_window_toast (window, _ ("No folder was chosen, so nothing was exported"));
 }
 
 /* ID 0: all conversations. */

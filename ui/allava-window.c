@@ -33,6 +33,9 @@ struct _AllavaWindow {
   GSignalGroup *conversation_signals;
   gboolean history_failed; /* to open */
   gboolean title_is_due;   /* to be announced, as soon as it is read */
+  guint n_exports;         /* under way */
+  GCancellable *exporting;
+  gboolean close_is_due; /* when they have ended */
 };
 
 G_DEFINE_FINAL_TYPE (AllavaWindow, allava_window, ADW_TYPE_APPLICATION_WINDOW)
@@ -263,6 +266,29 @@ allava_window_remove_images (AllavaWindow *self)
   allava_composer_remove_images (get_composer (self));
 }
 
+/* ---- Exports --------------------------------------------------------------------------------- */
+
+GCancellable *
+allava_window_begin_export (AllavaWindow *self)
+{
+  g_return_val_if_fail (ALLAVA_IS_WINDOW (self), NULL);
+  g_application_hold (G_APPLICATION (self->application));
+  self->n_exports++;
+  return self->exporting;
+}
+
+void
+allava_window_end_export (AllavaWindow *self, gboolean whole)
+{
+  g_return_if_fail (ALLAVA_IS_WINDOW (self));
+  g_return_if_fail (self->n_exports > 0);
+  self->n_exports--;
+  self->close_is_due &= whole; /* what went wrong is to be read */
+  if (self->close_is_due && self->n_exports == 0)
+    gtk_window_close (GTK_WINDOW (self));
+  g_application_release (G_APPLICATION (self->application));
+}
+
 /* ---- Actions --------------------------------------------------------------------------------- */
 
 static void
@@ -393,6 +419,11 @@ static gboolean
 allava_window_close_request (GtkWindow *window)
 {
   AllavaWindow *self = ALLAVA_WINDOW (window);
+  if (self->n_exports > 0 && !self->close_is_due) {
+    self->close_is_due = TRUE;
+    allava_window_toast (self, _ ("The window closes as soon as the export is done"));
+    return GDK_EVENT_STOP;
+  }
   GSettings *settings = allava_application_get_gsettings (self->application);
   int width, height;
   gtk_window_get_default_size (window, &width, &height);
@@ -406,11 +437,19 @@ static void
 allava_window_dispose (GObject *object)
 {
   AllavaWindow *self = ALLAVA_WINDOW (object);
+  g_cancellable_cancel (self->exporting);
   g_clear_weak_pointer (&self->toast);
   g_clear_object (&self->conversation_signals);
   g_clear_object (&self->conversation);
   g_clear_object (&self->library);
   G_OBJECT_CLASS (allava_window_parent_class)->dispose (object);
+}
+
+static void
+allava_window_finalize (GObject *object)
+{
+  g_object_unref (ALLAVA_WINDOW (object)->exporting);
+  G_OBJECT_CLASS (allava_window_parent_class)->finalize (object);
 }
 
 static void
@@ -444,6 +483,7 @@ static void
 allava_window_class_init (AllavaWindowClass *klass)
 {
   G_OBJECT_CLASS (klass)->dispose = allava_window_dispose;
+  G_OBJECT_CLASS (klass)->finalize = allava_window_finalize;
   GTK_WINDOW_CLASS (klass)->close_request = allava_window_close_request;
 
   GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
@@ -468,6 +508,7 @@ static void
 allava_window_init (AllavaWindow *self)
 {
   gtk_widget_init_template (GTK_WIDGET (self));
+  self->exporting = g_cancellable_new ();
   self->conversation_signals = g_signal_group_new (ALLAVA_TYPE_CONVERSATION);
   g_signal_group_connect_swapped (self->conversation_signals, "notify::id",
                                   G_CALLBACK (conversation_changed_cb), self);

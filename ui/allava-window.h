@@ -23,6 +23,12 @@ void allava_window_show_conversation (AllavaWindow *self, AllavaConversation *co
 void allava_window_show_new_conversation (AllavaWindow *self);
 void allava_window_view_image (AllavaWindow *self, AllavaImage *image);
 
+/* Until each export that was begun has ended, the window closes only when it is told so a second
+ * time: the first time it waits for all to be WHOLE. The cancellable, which is the window's, is
+ * cancelled when the window goes all the same; the program stays until the end is told. */
+GCancellable *allava_window_begin_export (AllavaWindow *self);
+void allava_window_end_export (AllavaWindow *self, gboolean whole);
+
 /* What failed, in whole: at the composer. */
 void allava_window_show_error (AllavaWindow *self, const GError *error);
 

@@ -253,12 +253,17 @@ class App:
         press("Return")
         return self.find("list item", "^You.*: " + re.escape(question))
 
-    def choose_folder(self, path):
-        """In the folder chooser that has just been asked for."""
+    def wait_chooser(self):
+        """For the folder chooser that has just been asked for to take keys."""
 
         def is_active():
             found = subprocess.run(["xdotool", "getactivewindow"], capture_output=True, text=True)
             return found.stdout.strip() not in ("", self.xid)
+
+        wait(is_active, "the folder chooser")
+
+    def choose_folder(self, path):
+        """In the folder chooser that has just been asked for."""
 
         def entry():
             return next((n for n in self.all("text", "FileChooser") if has_state(n, Atspi.StateType.FOCUSED)), None)
@@ -267,7 +272,7 @@ class App:
             text = entry().get_text_iface()
             return Atspi.Text.get_text(text, 0, Atspi.Text.get_character_count(text)).startswith(path)
 
-        wait(is_active, "the folder chooser")
+        self.wait_chooser()
         self.wait(lambda: entry() or press("ctrl+l"), "the chooser's entry", self.describe_focus)
         write(path)
         wait(holds_path, "the path in the entry")

@@ -2,8 +2,10 @@
 
 import os
 import re
+import sqlite3
 import subprocess
 import sys
+import tempfile
 
 import desktop
 from desktop import App, expect, image_being_read, make_image, press, wait, write
@@ -136,6 +138,65 @@ def an_export_that_fails_is_told_in_whole():
         press("Return")
         app.choose_folder("/proc")  # where nobody can write
         app.find("alert", "^The export to /proc failed: ")
+
+
+def begin_export(app):
+    """Returns the folder."""
+    folder = tempfile.mkdtemp(dir=os.environ["HOME"])
+    press("F10")
+    app.wait_focus("menu item", "^Export All")
+    press("Return")
+    app.choose_folder(folder)
+    wait(lambda: os.listdir(folder), "the export to begin")
+    app.focus()
+    return folder
+
+
+def fill_history(n):
+    """With conversations that take a while to export: a free name for each is looked for."""
+    with App() as app:
+        talk(app, "The first")
+    path = os.path.join(os.environ["XDG_DATA_HOME"], "allava", "history.sqlite")
+    with sqlite3.connect(path) as history:
+        history.execute("DROP TRIGGER title_search_insert")  # it needs the program's tokenizer
+        for i in range(1, n + 1):
+            row = (i, "Again", i, None)
+            history.execute("INSERT INTO conversation (id, title, updated, active_leaf) VALUES (?, ?, ?, ?)", row)
+    history.close()
+
+
+def an_export_to_no_folder_is_told():
+    with App() as app:
+        press("F10")
+        app.wait_focus("menu item", "^Export All")
+        press("Return")
+        app.wait_chooser()
+        press("ctrl+l", "ctrl+a", "BackSpace", "Return")
+        app.find(None, "^No folder was chosen, so nothing was exported$")
+
+
+def closing_waits_for_an_export():
+    fill_history(800)
+    app = App(env={"G_DEBUG": "fatal-criticals"})
+    try:
+        folder = begin_export(app)
+        press("ctrl+q")
+        expect(app.process.wait(desktop.DEADLINE) == 0, "the program did not end well")
+        n = len(os.listdir(folder))
+        expect(n == 801, f"{n} of 801 conversations were exported")
+    finally:
+        app.kill()
+
+
+def closing_twice_cuts_an_export():
+    fill_history(6000)
+    with App(env={"G_DEBUG": "fatal-criticals"}) as app:
+        folder = begin_export(app)
+        press("ctrl+q")
+        app.find(None, "^The window closes as soon as the export is done$")
+        press("ctrl+q")
+        expect(app.process.wait(desktop.DEADLINE) == 0, "the program did not end well")
+    expect(len(os.listdir(folder)) < 6001, "it was not cut")
 
 
 def open_the_data_folder():
@@ -274,6 +335,9 @@ if __name__ == "__main__":
             delete_and_undo,
             export_everything,
             an_export_that_fails_is_told_in_whole,
+            an_export_to_no_folder_is_told,
+            closing_waits_for_an_export,
+            closing_twice_cuts_an_export,
             open_the_data_folder,
             delete_everything,
             deleting_stops_what_answers_in_the_background,
