@@ -69,9 +69,8 @@ allava_conversation_saver_free (AllavaConversationSaver *self)
   saver_unref (self);
 }
 
-/* Whether something has failed and is not on its way again. */
-static gboolean
-has_unsaved (AllavaConversationSaver *self)
+gboolean
+allava_conversation_saver_has_failed (AllavaConversationSaver *self)
 {
   GHashTableIter iter;
   gpointer work;
@@ -85,7 +84,8 @@ has_unsaved (AllavaConversationSaver *self)
 gboolean
 allava_conversation_saver_is_done (AllavaConversationSaver *self)
 {
-  return self->n_on_the_way == 0 && self->growing == NULL && !has_unsaved (self);
+  return self->n_on_the_way == 0 && self->growing == NULL &&
+         !allava_conversation_saver_has_failed (self);
 }
 
 static void
@@ -123,7 +123,7 @@ static gboolean
 is_gone (AllavaConversationSaver *self, const GError *error)
 {
   return g_error_matches (error, ALLAVA_HISTORY_ERROR, ALLAVA_HISTORY_ERROR_NOT_FOUND) &&
-         !self->amiss && !has_unsaved (self);
+         !self->amiss && !allava_conversation_saver_has_failed (self);
 }
 
 /* Of what SAVE brought, only that which nothing later is on its way to bring is left to do. */
@@ -237,7 +237,7 @@ allava_conversation_saver_save_answer (AllavaConversationSaver *self,
 void
 allava_conversation_saver_retry (AllavaConversationSaver *self)
 {
-  if (!has_unsaved (self))
+  if (!allava_conversation_saver_has_failed (self))
     return;
   send (self, FALSE);
   tell (self);

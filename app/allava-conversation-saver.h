@@ -27,6 +27,9 @@ void allava_conversation_saver_free (AllavaConversationSaver *self);
 /* Whether the history has all that was to be saved. */
 gboolean allava_conversation_saver_is_done (AllavaConversationSaver *self);
 
+/* Whether something could not be saved, and is not on its way again. */
+gboolean allava_conversation_saver_has_failed (AllavaConversationSaver *self);
+
 /* What a person has done: saves the conversation's row and MESSAGES, and removes what is DELETED
  * (or NULL); both are of AllavaMessage. What came last of a message counts. */
 void allava_conversation_saver_save (AllavaConversationSaver *self,

@@ -345,6 +345,13 @@ allava_conversation_get_unsaved (AllavaConversation *self)
   return !allava_conversation_saver_is_done (self->saver);
 }
 
+gboolean
+allava_conversation_has_failed (AllavaConversation *self)
+{
+  g_return_val_if_fail (ALLAVA_IS_CONVERSATION (self), FALSE);
+  return allava_conversation_saver_has_failed (self->saver);
+}
+
 void
 allava_conversation_retry_save (AllavaConversation *self)
 {

@@ -46,6 +46,9 @@ AllavaMessage *allava_conversation_get_answer (AllavaConversation *self);
 int allava_conversation_get_positions_left (AllavaConversation *self);
 gboolean allava_conversation_get_unsaved (AllavaConversation *self);
 
+/* Whether some of what is unsaved has failed, and is not on its way again. */
+gboolean allava_conversation_has_failed (AllavaConversation *self);
+
 /* Sends to the history what could not be saved; does nothing where there is nothing. */
 void allava_conversation_retry_save (AllavaConversation *self);
 

@@ -233,6 +233,19 @@ allava_library_dup_conversation (AllavaLibrary *self, gint64 id)
   return conversation;
 }
 
+gboolean
+allava_library_has_failed (AllavaLibrary *self)
+{
+  g_return_val_if_fail (ALLAVA_IS_LIBRARY (self), FALSE);
+  GHashTableIter iter;
+  gpointer conversation;
+  g_hash_table_iter_init (&iter, self->unsaved);
+  while (g_hash_table_iter_next (&iter, &conversation, NULL))
+    if (allava_conversation_has_failed (conversation))
+      return TRUE;
+  return FALSE;
+}
+
 void
 allava_library_stop (AllavaLibrary *self, gint64 id)
 {

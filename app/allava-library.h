@@ -39,6 +39,9 @@ gboolean allava_library_open_finish (AllavaLibrary *self, GAsyncResult *result, 
 AllavaConversation *allava_library_new_conversation (AllavaLibrary *self);
 AllavaConversation *allava_library_dup_conversation (AllavaLibrary *self, gint64 id);
 
+/* Whether some of a conversation could not be saved so far. */
+gboolean allava_library_has_failed (AllavaLibrary *self);
+
 /* Stops the answer of one conversation, shown or not; ID 0: of all. */
 void allava_library_stop (AllavaLibrary *self, gint64 id);
 

@@ -22,9 +22,10 @@ struct _AllavaApplication {
   GtkCssProvider *text_size;
   const char *bundled_model;
   GError *history_error; /* why there is no history, or NULL */
-  gboolean closing;      /* the library: what is to be opened waits for its end */
-  gboolean closed;       /* the library; the next window gets another one */
-  GPtrArray *waiting;    /* GFile, for the window that waits; or NULL: none does */
+  gboolean terminated;
+  gboolean closing;   /* the library: what is to be opened waits for its end */
+  gboolean closed;    /* the library; the next window gets another one */
+  GPtrArray *waiting; /* GFile, for the window that waits; or NULL: none does */
 };
 
 G_DEFINE_FINAL_TYPE (AllavaApplication, allava_application, ADW_TYPE_APPLICATION)
@@ -246,6 +247,13 @@ allava_application_get_gsettings (AllavaApplication *self)
   return self->gsettings;
 }
 
+gboolean
+allava_application_get_terminated (AllavaApplication *self)
+{
+  g_return_val_if_fail (ALLAVA_IS_APPLICATION (self), FALSE);
+  return self->terminated;
+}
+
 void
 allava_application_choose_model (AllavaApplication *self, const char *path)
 {
@@ -264,8 +272,10 @@ allava_application_choose_model (AllavaApplication *self, const char *path)
 static gboolean
 terminated_cb (gpointer user_data)
 {
+  AllavaApplication *self = user_data;
   unsigned left = alarm (0);
   alarm (left > 0 ? left : TERMINATION_SECONDS);
+  self->terminated = TRUE;
   quit_cb (NULL, NULL, user_data);
   return G_SOURCE_CONTINUE;
 }

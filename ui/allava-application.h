@@ -21,4 +21,7 @@ const char *allava_application_get_bundled_model (AllavaApplication *self);
 
 GSettings *allava_application_get_gsettings (AllavaApplication *self);
 
+/* Whether the program was told to end, so that nothing is to be waited or asked for. */
+gboolean allava_application_get_terminated (AllavaApplication *self);
+
 G_END_DECLS

@@ -36,6 +36,7 @@ struct _AllavaWindow {
   guint n_exports;         /* under way */
   GCancellable *exporting;
   gboolean close_is_due; /* when they have ended */
+  gboolean warned;       /* of what is lost when it closes, since something was saved last */
 };
 
 G_DEFINE_FINAL_TYPE (AllavaWindow, allava_window, ADW_TYPE_APPLICATION_WINDOW)
@@ -166,6 +167,12 @@ static void
 history_failed_cb (AllavaWindow *self, const GError *error)
 {
   allava_composer_show_error (get_composer (self), error->message);
+}
+
+static void
+history_changed_cb (AllavaWindow *self)
+{
+  self->warned = FALSE;
 }
 
 /* At the composer too: the side bar says nothing, and is out of sight in a narrow window. */
@@ -415,15 +422,34 @@ is_active_changed_cb (AllavaWindow *self)
     allava_conversation_list_update_sections (allava_library_get_list (self->library));
 }
 
+/* Where it says FALSE it has told why, and says TRUE the next time. */
+static gboolean
+may_close (AllavaWindow *self)
+{
+  if (allava_application_get_terminated (self->application))
+    return TRUE;
+  if (self->n_exports > 0 && !self->close_is_due) {
+    self->close_is_due = TRUE;
+    allava_window_toast (self, _ ("The window closes as soon as the export is done"));
+    return FALSE;
+  }
+  if (allava_library_has_failed (self->library) && !self->warned) {
+    self->warned = TRUE;
+    adw_leaflet_set_visible_child (self->leaflet, self->content);
+    allava_composer_show_error (get_composer (self),
+                                _ ("Some messages could not be saved. If you close the window "
+                                   "again, they may be lost."));
+    return FALSE;
+  }
+  return TRUE;
+}
+
 static gboolean
 allava_window_close_request (GtkWindow *window)
 {
   AllavaWindow *self = ALLAVA_WINDOW (window);
-  if (self->n_exports > 0 && !self->close_is_due) {
-    self->close_is_due = TRUE;
-    allava_window_toast (self, _ ("The window closes as soon as the export is done"));
+  if (!may_close (self))
     return GDK_EVENT_STOP;
-  }
   GSettings *settings = allava_application_get_gsettings (self->application);
   int width, height;
   gtk_window_get_default_size (window, &width, &height);
@@ -543,6 +569,8 @@ allava_window_new (AllavaApplication *application, AllavaLibrary *library)
   g_signal_connect (self, "notify::is-active", G_CALLBACK (is_active_changed_cb), NULL);
   g_signal_connect_object (allava_library_get_history (library), "failed",
                            G_CALLBACK (history_failed_cb), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (allava_library_get_history (library), "changed",
+                           G_CALLBACK (history_changed_cb), self, G_CONNECT_SWAPPED);
   allava_window_show_new_conversation (self);
   allava_chat_view_focus_entry (self->chat);
   return self;

@@ -97,6 +97,23 @@ def a_locked_history():
         wait(lambda: [t for t in texts(data_folder()) if t in asked] == asked, "all to be saved")
 
 
+def closing_with_something_unsaved_is_warned_of():
+    with App() as app:
+        app.ask("Before")
+        app.answer("You asked: Before")
+        other = database()
+        other.execute("CREATE TRIGGER block BEFORE INSERT ON message BEGIN SELECT RAISE (ABORT, 'blocked'); END")
+        app.ask("Not saved")
+        app.answer("You asked: Not saved")
+        app.find("alert", "^The history in .* failed: blocked")
+        press("ctrl+q")
+        app.find("alert", "^Some messages could not be saved. If you close the window again, they may be lost.")
+        other.execute("DROP TRIGGER block")
+        press("ctrl+q")
+        wait(lambda: app.process.poll() == 0, "the program to end")
+        expect("Not saved" in texts(data_folder()), "it was not saved at the end")
+
+
 def opened_again_while_it_closes():
     with App() as app:
         app.ask("Before")
@@ -132,9 +149,8 @@ def told_to_end_while_the_history_is_locked():
             wait(lambda: not app.messages(), "a new conversation")
             app.ask(question)
             app.answer("You asked: " + question)
-        press("ctrl+q")
-        wait(lambda: not app.find_xid(), "the window to go")
         app.process.terminate()
+        wait(lambda: not app.find_xid(), "the window to go")
         app.process.terminate()
         ended = app.process.wait(10)
         expect(ended in (0, -signal.SIGALRM), f"it ended with {ended}")
@@ -262,6 +278,7 @@ if __name__ == "__main__":
         [
             a_full_disk,
             a_locked_history,
+            closing_with_something_unsaved_is_warned_of,
             opened_again_while_it_closes,
             told_to_end_while_the_history_is_locked,
             a_history_that_is_locked_at_the_start,
