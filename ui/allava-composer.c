@@ -33,10 +33,8 @@ struct _AllavaComposer {
   AllavaConversation *conversation;
   GSignalGroup *conversation_signals;
   GListStore *images;
-  guint n_adding;       /* images on their way */
+  GPtrArray *readings;  /* Reading: images on their way */
   gboolean send_is_due; /* as soon as they are there, if nothing else is written or shown by then */
-  GtkWidget *adding;    /* the thumbnail that says so, or NULL */
-  GCancellable *cancellable;
 
   AllavaMessage *editing;
   char *draft; /* what was written before editing */
@@ -86,11 +84,11 @@ update (AllavaComposer *self)
   g_autofree char *text = dup_text (self);
   guint n_images = g_list_model_get_n_items (G_LIST_MODEL (self->images));
   gboolean busy = self->conversation && allava_conversation_get_busy (self->conversation);
-  gboolean something = *text || n_images > 0 || self->n_adding > 0;
+  gboolean images = n_images > 0 || self->readings->len > 0;
 
-  gtk_widget_set_visible (self->image_scroller, n_images > 0 || self->n_adding > 0);
+  gtk_widget_set_visible (self->image_scroller, images);
   gtk_widget_set_visible (GTK_WIDGET (self->suggestions), n_images > 0 && !*text && !busy);
-  gtk_widget_action_set_enabled (GTK_WIDGET (self), "composer.send", something && !busy);
+  gtk_widget_action_set_enabled (GTK_WIDGET (self), "composer.send", (*text || images) && !busy);
   /* A button that is about to go must not take the focus with it. */
   GtkWidget *going = busy ? self->send_button : self->stop_button;
   if (gtk_widget_has_focus (going))
@@ -155,7 +153,7 @@ send (AllavaComposer *self)
 {
   g_autofree char *text = dup_text (self);
   GListModel *images = G_LIST_MODEL (self->images);
-  gboolean something = *text || g_list_model_get_n_items (images) > 0 || self->n_adding > 0;
+  gboolean something = *text || g_list_model_get_n_items (images) > 0 || self->readings->len > 0;
   if (!self->conversation || !something)
     return;
   if (allava_conversation_get_busy (self->conversation)) {
@@ -163,9 +161,11 @@ send (AllavaComposer *self)
          _ ("The question was not sent, because an answer is being written. Escape stops it."));
     return;
   }
-  self->send_is_due = self->n_adding > 0;
-  if (self->send_is_due)
+  self->send_is_due = self->readings->len > 0;
+  if (self->send_is_due) {
+    say (self, _ ("Image being read…"));
     return;
+  }
   const char *question = *text ? text : ready_made_questions[0];
   AllavaMessage *answer =
       self->editing ? allava_conversation_edit (self->conversation, self->editing, question, images)
@@ -268,10 +268,18 @@ allava_composer_cancel_edit (AllavaComposer *self)
 /* ---- Images ---------------------------------------------------------------------------------- */
 
 static void
-announce_image (AllavaComposer *self, const char *format, AllavaImage *image)
+announce_image (AllavaComposer *self, const char *format, const char *name)
 {
-  g_autofree char *text = g_strdup_printf (format, allava_image_get_name (image));
+  g_autofree char *text = g_strdup_printf (format, name);
   say (self, text);
+}
+
+static void
+remove_thumbnail (AllavaComposer *self, GtkWidget *thumbnail)
+{
+  if (gtk_widget_get_focus_child (GTK_WIDGET (self->image_box)) == thumbnail)
+    gtk_widget_grab_focus (GTK_WIDGET (self->entry));
+  gtk_box_remove (self->image_box, thumbnail);
 }
 
 static void
@@ -283,7 +291,7 @@ thumbnail_removed_cb (AllavaThumbnail *thumbnail, AllavaComposer *self)
     return;
   g_list_store_remove (self->images, position);
   /* Translators: %s is a file's name */
-  announce_image (self, _ ("Image %s removed"), image);
+  announce_image (self, _ ("Image %s removed"), allava_image_get_name (image));
 }
 
 static void
@@ -295,9 +303,7 @@ images_changed_cb (GListModel *images, guint position, guint removed, guint adde
     child = gtk_widget_get_next_sibling (child);
   while (removed-- > 0) {
     GtkWidget *next = gtk_widget_get_next_sibling (child);
-    if (gtk_widget_get_focus_child (GTK_WIDGET (self->image_box)) == child)
-      gtk_widget_grab_focus (GTK_WIDGET (self->entry));
-    gtk_box_remove (self->image_box, child);
+    remove_thumbnail (self, child);
     child = next;
   }
   for (guint i = position; i < position + added; i++) {
@@ -309,42 +315,86 @@ images_changed_cb (GListModel *images, guint position, guint removed, guint adde
   update (self);
 }
 
+/* ---- Images on their way --------------------------------------------------------------------- */
+
+/* Freed when the store has answered, which may be long after it was cancelled. */
+typedef struct {
+  AllavaComposer *composer; /* borrowed, and gone only after this has been cancelled */
+  GCancellable *cancellable;
+  GtkWidget *placeholder; /* after the images */
+  char *name;
+} Reading;
+
 static void
-set_adding (AllavaComposer *self, int change)
+reading_free (Reading *reading)
 {
-  self->n_adding += change;
-  if (self->n_adding > 0 && !self->adding) {
-    self->adding = allava_thumbnail_new (NULL, THUMBNAIL_SIDE, FALSE);
-    gtk_box_append (self->image_box, self->adding);
-  } else if (self->n_adding == 0 && self->adding) {
-    gtk_box_remove (self->image_box, self->adding);
-    self->adding = NULL;
-  }
+  g_object_unref (reading->cancellable);
+  g_free (reading->name);
+  g_free (reading);
+}
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Reading, reading_free)
+
+static void
+end_reading (Reading *reading)
+{
+  AllavaComposer *self = reading->composer;
+  g_ptr_array_remove (self->readings, reading);
+  remove_thumbnail (self, reading->placeholder);
   update (self);
-  if (self->n_adding > 0 || !self->send_is_due)
-    return;
-  self->send_is_due = FALSE;
-  send (self);
 }
 
 static void
-added_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+cancel_reading (Reading *reading)
 {
-  g_autoptr (AllavaComposer) self = user_data;
+  reading->composer->send_is_due = FALSE;
+  g_cancellable_cancel (reading->cancellable);
+  end_reading (reading);
+}
+
+static void
+placeholder_removed_cb (AllavaThumbnail *placeholder, Reading *reading)
+{
+  cancel_reading (reading);
+  announce_image (reading->composer, _ ("Image %s removed"), reading->name);
+}
+
+static Reading *
+begin_reading (AllavaComposer *self, const char *name)
+{
+  Reading *reading = g_new (Reading, 1);
+  reading->composer = self;
+  reading->cancellable = g_cancellable_new ();
+  reading->placeholder = allava_thumbnail_new_placeholder (name, THUMBNAIL_SIDE);
+  reading->name = g_strdup (name);
+  g_signal_connect (reading->placeholder, "removed", G_CALLBACK (placeholder_removed_cb), reading);
+  gtk_box_append (self->image_box, reading->placeholder);
+  g_ptr_array_add (self->readings, reading);
+  update (self);
+  return reading;
+}
+
+static void
+read_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (Reading) reading = user_data;
   g_autoptr (GError) error = NULL;
   g_autoptr (AllavaImage) image =
       allava_image_store_add_finish (ALLAVA_IMAGE_STORE (source), result, &error);
-  if (!self->box || g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
     return;
+  AllavaComposer *self = reading->composer;
   if (image) {
     g_list_store_append (self->images, image);
     /* Translators: %s is a file's name */
-    announce_image (self, _ ("Image %s attached"), image);
+    announce_image (self, _ ("Image %s attached"), allava_image_get_name (image));
   } else {
     allava_composer_show_error (self, error->message);
     self->send_is_due = FALSE;
   }
-  set_adding (self, -1);
+  end_reading (reading);
+  if (self->readings->len == 0 && self->send_is_due)
+    send (self);
 }
 
 void
@@ -360,9 +410,11 @@ allava_composer_add_file (AllavaComposer *self, GFile *file)
     return;
   }
   allava_composer_show_error (self, NULL);
-  set_adding (self, 1);
+  g_autofree char *base = g_file_get_basename (file);
+  g_autofree char *name = g_filename_display_name (base);
+  Reading *reading = begin_reading (self, name);
   allava_image_store_add_file_async (allava_library_get_images (self->library), file,
-                                     self->cancellable, added_cb, g_object_ref (self));
+                                     reading->cancellable, read_cb, reading);
 }
 
 void
@@ -372,20 +424,24 @@ allava_composer_add_bytes (AllavaComposer *self, GBytes *bytes, const char *name
   g_return_if_fail (bytes != NULL);
 
   allava_composer_show_error (self, NULL);
-  set_adding (self, 1);
+  Reading *reading = begin_reading (self, name);
   allava_image_store_add_bytes_async (allava_library_get_images (self->library), bytes, name,
-                                      self->cancellable, added_cb, g_object_ref (self));
+                                      reading->cancellable, read_cb, reading);
+}
+
+void
+allava_composer_cancel_reading (AllavaComposer *self)
+{
+  g_return_if_fail (ALLAVA_IS_COMPOSER (self));
+  while (self->readings->len > 0)
+    cancel_reading (self->readings->pdata[0]);
 }
 
 void
 allava_composer_remove_images (AllavaComposer *self)
 {
   g_return_if_fail (ALLAVA_IS_COMPOSER (self));
-  g_cancellable_cancel (self->cancellable);
-  g_object_unref (self->cancellable);
-  self->cancellable = g_cancellable_new ();
-  self->send_is_due = FALSE;
-  set_adding (self, -(int)self->n_adding);
+  allava_composer_cancel_reading (self);
   g_list_store_remove_all (self->images);
 }
 
@@ -513,7 +569,7 @@ static void
 allava_composer_dispose (GObject *object)
 {
   AllavaComposer *self = ALLAVA_COMPOSER (object);
-  g_cancellable_cancel (self->cancellable);
+  allava_composer_cancel_reading (self);
   g_clear_pointer (&self->box, gtk_widget_unparent);
   g_clear_object (&self->conversation_signals);
   g_clear_object (&self->conversation);
@@ -528,7 +584,7 @@ allava_composer_finalize (GObject *object)
   AllavaComposer *self = ALLAVA_COMPOSER (object);
   g_object_unref (self->images);
   g_object_unref (self->draft_images);
-  g_object_unref (self->cancellable);
+  g_ptr_array_unref (self->readings);
   g_free (self->draft);
   G_OBJECT_CLASS (allava_composer_parent_class)->finalize (object);
 }
@@ -592,7 +648,7 @@ allava_composer_init (AllavaComposer *self)
   gtk_widget_init_template (GTK_WIDGET (self));
   self->images = g_list_store_new (ALLAVA_TYPE_IMAGE);
   self->draft_images = g_list_store_new (ALLAVA_TYPE_IMAGE);
-  self->cancellable = g_cancellable_new ();
+  self->readings = g_ptr_array_new ();
   self->conversation_signals = g_signal_group_new (ALLAVA_TYPE_CONVERSATION);
   g_signal_group_connect_swapped (self->conversation_signals, "notify::busy",
                                   G_CALLBACK (busy_changed_cb), self);

@@ -20,6 +20,9 @@ void allava_composer_set_conversation (AllavaComposer *self, AllavaConversation 
 void allava_composer_add_file (AllavaComposer *self, GFile *file);
 void allava_composer_add_bytes (AllavaComposer *self, GBytes *bytes, const char *name);
 
+/* Gives up what has not been read yet. */
+void allava_composer_cancel_reading (AllavaComposer *self);
+
 /* Those on their way, too. */
 void allava_composer_remove_images (AllavaComposer *self);
 

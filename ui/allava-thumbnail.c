@@ -16,6 +16,7 @@ struct _AllavaThumbnail {
   GtkWidget *missing;
 
   AllavaImage *image; /* or NULL while it is on its way */
+  char *name;
   int side;
 };
 
@@ -64,21 +65,16 @@ static void
 name_buttons (AllavaThumbnail *self)
 {
   g_autofree char *name = NULL;
-  g_autofree char *remove = NULL;
-  if (self->image) {
-    const char *file = allava_image_get_name (self->image);
-    if (allava_image_get_thumbnail_failed (self->image))
-      name = g_strdup_printf (_ ("Image %s, which cannot be read"), file);
-    else
-      /* Translators: a file's name, its width and height in pixels */
-      name = g_strdup_printf (_ ("Image %s, %d by %d pixels"), file,
-                              allava_image_get_width (self->image),
-                              allava_image_get_height (self->image));
-    remove = g_strdup_printf (_ ("Remove %s"), file);
-  } else {
+  if (!self->image)
     name = g_strdup (_ ("Image being read…"));
-    remove = g_strdup (_ ("Remove"));
-  }
+  else if (allava_image_get_thumbnail_failed (self->image))
+    name = g_strdup_printf (_ ("Image %s, which cannot be read"), self->name);
+  else
+    /* Translators: a file's name, its width and height in pixels */
+    name = g_strdup_printf (_ ("Image %s, %d by %d pixels"), self->name,
+                            allava_image_get_width (self->image),
+                            allava_image_get_height (self->image));
+  g_autofree char *remove = g_strdup_printf (_ ("Remove %s"), self->name);
   gtk_accessible_update_property (GTK_ACCESSIBLE (self->button), GTK_ACCESSIBLE_PROPERTY_LABEL,
                                   name, -1);
   gtk_widget_set_tooltip_text (self->button, name);
@@ -135,9 +131,17 @@ allava_thumbnail_dispose (GObject *object)
 }
 
 static void
+allava_thumbnail_finalize (GObject *object)
+{
+  g_free (ALLAVA_THUMBNAIL (object)->name);
+  G_OBJECT_CLASS (allava_thumbnail_parent_class)->finalize (object);
+}
+
+static void
 allava_thumbnail_class_init (AllavaThumbnailClass *klass)
 {
   G_OBJECT_CLASS (klass)->dispose = allava_thumbnail_dispose;
+  G_OBJECT_CLASS (klass)->finalize = allava_thumbnail_finalize;
   signals[REMOVED] = g_signal_new ("removed", G_TYPE_FROM_CLASS (klass), G_SIGNAL_RUN_LAST, 0, NULL,
                                    NULL, NULL, G_TYPE_NONE, 0);
 
@@ -166,20 +170,36 @@ allava_thumbnail_init (AllavaThumbnail *self)
   gtk_widget_init_template (GTK_WIDGET (self));
 }
 
+static AllavaThumbnail *
+thumbnail_new (const char *name, int side, gboolean removable)
+{
+  AllavaThumbnail *self = g_object_new (ALLAVA_TYPE_THUMBNAIL, NULL);
+  self->name = g_strdup (name);
+  self->side = side;
+  gtk_widget_set_visible (self->remove_button, removable);
+  return self;
+}
+
 GtkWidget *
 allava_thumbnail_new (AllavaImage *image, int side, gboolean removable)
 {
-  AllavaThumbnail *self = g_object_new (ALLAVA_TYPE_THUMBNAIL, NULL);
-  self->image = image ? g_object_ref (image) : NULL;
-  self->side = side;
-  gtk_widget_set_visible (self->remove_button, removable);
-  if (image) {
-    g_signal_connect_object (image, "notify::thumbnail", G_CALLBACK (update), self,
-                             G_CONNECT_SWAPPED);
-    g_signal_connect_object (image, "notify::thumbnail-failed", G_CALLBACK (update), self,
-                             G_CONNECT_SWAPPED);
-    allava_image_load_thumbnail (image);
-  }
+  g_return_val_if_fail (ALLAVA_IS_IMAGE (image), NULL);
+  AllavaThumbnail *self = thumbnail_new (allava_image_get_name (image), side, removable);
+  self->image = g_object_ref (image);
+  g_signal_connect_object (image, "notify::thumbnail", G_CALLBACK (update), self,
+                           G_CONNECT_SWAPPED);
+  g_signal_connect_object (image, "notify::thumbnail-failed", G_CALLBACK (update), self,
+                           G_CONNECT_SWAPPED);
+  allava_image_load_thumbnail (image);
+  update (self);
+  return GTK_WIDGET (self);
+}
+
+GtkWidget *
+allava_thumbnail_new_placeholder (const char *name, int side)
+{
+  g_return_val_if_fail (name != NULL, NULL);
+  AllavaThumbnail *self = thumbnail_new (name, side, TRUE);
   update (self);
   return GTK_WIDGET (self);
 }

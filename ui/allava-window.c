@@ -302,6 +302,7 @@ static void
 new_conversation_action (GtkWidget *widget, const char *name, GVariant *parameter)
 {
   AllavaWindow *self = ALLAVA_WINDOW (widget);
+  allava_composer_cancel_reading (get_composer (self));
   allava_window_show_new_conversation (self);
   allava_chat_view_focus_entry (self->chat);
   say (self, _ ("New Conversation"));

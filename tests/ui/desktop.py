@@ -3,6 +3,7 @@
 Every wait is for a condition, with a deadline that only a failure reaches.
 """
 
+import fcntl
 import os
 import re
 import signal
@@ -69,20 +70,18 @@ def make_image(name, width=120, height=80, color=0x3584E4FF):
 
 @contextmanager
 def image_being_read():
-    """Yields what lets it be read to its end."""
-    path = os.path.join(os.environ["HOME"], "slow.png")
-    os.mkfifo(path)
-    with open(make_image("quick.png"), "rb") as file:
-        content = file.read()
-    writer = os.open(path, os.O_RDWR)
-
-    def finish():
-        os.write(writer, content)
-        os.close(writer)
-
+    """Its path, and what lets it be read: until then opening it waits, as on a disk that stalls."""
+    path = make_image("slow.png")
+    file = os.open(path, os.O_RDWR)
+    signal.signal(signal.SIGIO, signal.SIG_IGN)  # comes when the lease stands in someone's way
     try:
-        yield path, finish
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+    except OSError:
+        raise Skip("this machine lends no files") from None
+    try:
+        yield path, lambda: fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     finally:
+        os.close(file)
         os.unlink(path)
 
 

@@ -189,16 +189,54 @@ def a_question_that_waits_is_sent_nowhere_else():
     with image_being_read() as (path, finish), App() as app:
         app.ask("Before")
         app.answer("You asked: Before")
+        press("ctrl+n")
+        wait(lambda: not app.messages(), "a new conversation")
         subprocess.run([sys.argv[1], path], check=True)
         app.find(desktop.BUTTON, "^Image being read")
         app.focus()
         app.type("What is it?")
-        press("Return", "ctrl+n")
-        wait(lambda: not app.messages(), "a new conversation")
+        press("Return", "F9")
+        app.wait_focus("list item", "^Before, Today$")
+        press("Return")
+        wait(lambda: len(app.messages()) == 2, "the other conversation")
         finish()
         app.find(desktop.BUTTON, r"^Image slow\.png")
-        expect(not app.messages(), f"it was sent: {app.messages()}")
+        expect(len(app.messages()) == 2, f"it was sent: {app.messages()}")
         expect(app.entry_text() == "What is it?", f"the entry holds {app.entry_text()!r}")
+
+
+def an_image_that_is_never_read_can_be_removed():
+    with image_being_read() as (path, _), App(path) as app:
+        app.find(desktop.BUTTON, "^Image being read")
+        app.type("What is it?")
+        press("Return")
+        app.click(r"^Remove slow\.png$")
+        app.gone(desktop.BUTTON, "^Image being read")
+        expect(not app.messages(), f"it was sent without its image: {app.messages()}")
+        press("Return")
+        app.answer("I see 0 images. You asked: What is it?")
+        subprocess.run([sys.argv[1], path], check=True)
+        app.find(desktop.BUTTON, "^Image being read")
+        app.focus()
+        app.wait_focus("text", "^Your question$")
+        press("shift+Tab")
+        app.wait_focus(desktop.BUTTON, "^Add Images$")
+        press("shift+Tab")
+        app.wait_focus(desktop.BUTTON, "^Image being read")
+        press("Delete")
+        app.gone(desktop.BUTTON, "^Image being read")
+        app.wait_focus("text", "^Your question$")
+
+
+def a_new_conversation_does_not_wait_for_an_image():
+    with image_being_read() as (path, _), App(path) as app:
+        app.find(desktop.BUTTON, "^Image being read")
+        app.type("What is it?")
+        press("Return", "ctrl+n")
+        app.gone(desktop.BUTTON, "^Image being read")
+        expect(app.entry_text() == "What is it?", f"the entry holds {app.entry_text()!r}")
+        press("Return")
+        app.answer("I see 0 images. You asked: What is it?")
 
 
 def a_question_that_is_written_on_is_not_sent():
@@ -253,6 +291,8 @@ if __name__ == "__main__":
             same_question_new_image,
             a_question_waits_for_its_image,
             a_question_that_waits_is_sent_nowhere_else,
+            an_image_that_is_never_read_can_be_removed,
+            a_new_conversation_does_not_wait_for_an_image,
             a_question_that_is_written_on_is_not_sent,
         ]
     )
