@@ -25,6 +25,7 @@ struct _AllavaImageStore {
   char *former;   /* a file: the names of what no sweep takes */
   gint64 created; /* seconds since 1970 */
   GMutex mutex;   /* held while a file comes or goes */
+  GMutex decoder; /* held while a picture is decoded: each takes a lot of memory */
 };
 
 G_DEFINE_FINAL_TYPE (AllavaImageStore, allava_image_store, G_TYPE_OBJECT)
@@ -38,6 +39,7 @@ allava_image_store_finalize (GObject *object)
   g_free (self->thumbnails);
   g_free (self->former);
   g_mutex_clear (&self->mutex);
+  g_mutex_clear (&self->decoder);
   G_OBJECT_CLASS (allava_image_store_parent_class)->finalize (object);
 }
 
@@ -51,6 +53,7 @@ static void
 allava_image_store_init (AllavaImageStore *self)
 {
   g_mutex_init (&self->mutex);
+  g_mutex_init (&self->decoder);
   self->created = g_get_real_time () / G_USEC_PER_SEC;
 }
 
@@ -199,21 +202,36 @@ store (AllavaImageStore *self,
   return TRUE;
 }
 
+/* Proves that BYTES are a picture: its upright size and its thumbnail. */
+static GdkPixbuf *
+decode (AllavaImageStore *self,
+        GBytes *bytes,
+        const char *name,
+        int *width,
+        int *height,
+        GCancellable *cancellable,
+        GError **error)
+{
+  g_autoptr (GInputStream) stream = g_memory_input_stream_new_from_bytes (bytes);
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->decoder);
+  AllavaImageFile *file = allava_image_file_load_stream (
+      stream, name, ALLAVA_ALPHA_WHITE, ALLAVA_IMAGE_FILE_MAX_PIXELS, cancellable, error);
+  if (file == NULL)
+    return NULL;
+  *width = allava_image_file_get_pixels (file)->width;
+  *height = allava_image_file_get_pixels (file)->height;
+  return allava_image_pixbuf_new (file, ALLAVA_IMAGE_THUMBNAIL_SIDE, error);
+}
+
 static AllavaImage *
 add (AllavaImageStore *self, Addition *addition, GCancellable *cancellable, GError **error)
 {
   g_autoptr (GBytes) bytes = get_bytes (addition, cancellable, error);
   if (bytes == NULL)
     return NULL;
-  g_autoptr (GInputStream) stream = g_memory_input_stream_new_from_bytes (bytes);
-  AllavaImageFile *file = allava_image_file_load_stream (
-      stream, addition->name, ALLAVA_ALPHA_WHITE, ALLAVA_IMAGE_FILE_MAX_PIXELS, cancellable, error);
-  if (file == NULL)
-    return NULL;
-  int width = allava_image_file_get_pixels (file)->width;
-  int height = allava_image_file_get_pixels (file)->height;
+  int width, height;
   g_autoptr (GdkPixbuf) thumbnail =
-      allava_image_pixbuf_new (file, ALLAVA_IMAGE_THUMBNAIL_SIDE, error);
+      decode (self, bytes, addition->name, &width, &height, cancellable, error);
   if (thumbnail == NULL)
     return NULL;
 

@@ -1,8 +1,9 @@
 /* allava-image-store.h - where pictures are kept: FOLDER/images and FOLDER/thumbnails, each file
  * named by the SHA-256 of the picture's bytes.
  *
- * Adding decodes once, off the main thread, which proves that it is a picture, tells its upright
- * size and makes the thumbnail. The bytes are stored as they came. Errors are one sentence:
+ * Adding decodes once, off the main thread and one picture at a time, which proves that it is a
+ * picture, tells its upright size and makes the thumbnail. The bytes are stored as they came.
+ * Errors are one sentence:
  * ALLAVA_ERROR_* as allava-image-file.h says, or ALLAVA_ERROR_FILE where it cannot be stored.
  * What is cancelled before allava_image_store_clear leaves nothing behind.
  *

@@ -164,6 +164,49 @@ test_missing_file (Fixture *fixture, gconstpointer data)
   }
 }
 
+/* Peaks of this process's memory, bytes. */
+static gint64
+get_peak (void)
+{
+  g_autofree char *status = NULL;
+  g_assert_true (g_file_get_contents ("/proc/self/status", &status, NULL, NULL));
+  const char *line = strstr (status, "VmHWM:");
+  g_assert_nonnull (line);
+  return g_ascii_strtoll (line + strlen ("VmHWM:"), NULL, 10) * 1024;
+}
+
+/* However many come at once, one is decoded at a time. */
+static void
+test_many_large (Fixture *fixture, gconstpointer data)
+{
+#ifdef __SANITIZE_ADDRESS__
+  g_test_skip ("AddressSanitizer keeps what was freed");
+#else
+  enum { N = 12, SIDE = 4000 };
+  g_autoptr (GdkPixbuf) pixbuf = gdk_pixbuf_new (GDK_COLORSPACE_RGB, FALSE, 8, SIDE, SIDE);
+  gdk_pixbuf_fill (pixbuf, 0x336699ff);
+  gint64 size = (gint64)gdk_pixbuf_get_byte_length (pixbuf);
+  char *png;
+  gsize length;
+  g_assert_true (gdk_pixbuf_save_to_buffer (pixbuf, &png, &length, "png", NULL, NULL));
+  g_autoptr (GBytes) bytes = g_bytes_new_take (png, length);
+  g_clear_object (&pixbuf);
+
+  gint64 before = get_peak ();
+  GAsyncResult *slots[N] = {NULL};
+  for (int i = 0; i < N; i++)
+    allava_image_store_add_bytes_async (fixture->store, bytes, "large.png", NULL, testing_result_cb,
+                                        &slots[i]);
+  for (int i = 0; i < N; i++) {
+    g_autoptr (GError) error = NULL;
+    g_autoptr (GAsyncResult) result = testing_wait_result (&slots[i]);
+    g_autoptr (AllavaImage) image = allava_image_store_add_finish (fixture->store, result, &error);
+    g_assert_no_error (error);
+  }
+  g_assert_cmpint (get_peak () - before, <, 3 * size);
+#endif
+}
+
 static void
 notified_cb (GObject *object, GParamSpec *pspec, int *n)
 {
@@ -223,6 +266,7 @@ main (int argc, char **argv)
   ADD ("/image-store/pixbuf", test_pixbuf);
   ADD ("/image-store/refused", test_refused);
   ADD ("/image-store/missing-file", test_missing_file);
+  ADD ("/image-store/many-large", test_many_large);
   ADD ("/image-store/thumbnail-again", test_thumbnail_again);
   ADD ("/image-store/thumbnail-lost", test_thumbnail_lost);
   return g_test_run ();
