@@ -115,9 +115,21 @@ read_all (GInputStream *stream, const char *name, GCancellable *cancellable, GEr
   return g_byte_array_free_to_bytes (g_steal_pointer (&content));
 }
 
+static gboolean
+is_special (GFile *file, GCancellable *cancellable)
+{
+  return g_file_query_file_type (file, G_FILE_QUERY_INFO_NONE, cancellable) == G_FILE_TYPE_SPECIAL;
+}
+
 static GBytes *
 read_file (GFile *file, const char *name, GCancellable *cancellable, GError **error)
 {
+  /* Opening one may wait for ever. */
+  if (is_special (file, cancellable)) {
+    g_set_error (error, ALLAVA_ERROR, ALLAVA_ERROR_FILE,
+                 _ ("%s is a device or a pipe, not a picture"), name);
+    return NULL;
+  }
   g_autoptr (GError) cause = NULL;
   g_autoptr (GFileInputStream) stream = g_file_read (file, cancellable, &cause);
   g_autoptr (GBytes) bytes =

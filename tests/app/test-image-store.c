@@ -5,6 +5,7 @@
 #include <glib/gstdio.h>
 
 #include <string.h>
+#include <sys/stat.h>
 
 #include "app-testing.h"
 
@@ -149,10 +150,12 @@ test_refused (Fixture *fixture, gconstpointer data)
 }
 
 static void
-test_missing_file (Fixture *fixture, gconstpointer data)
+test_no_file (Fixture *fixture, gconstpointer data)
 {
   g_autofree char *path = g_build_filename (fixture->folder, "gone.png", NULL);
-  const char *paths[] = {path, fixture->folder};
+  g_autofree char *pipe = g_build_filename (fixture->folder, "pipe.png", NULL);
+  g_assert_cmpint (mkfifo (pipe, 0600), ==, 0);
+  const char *paths[] = {path, fixture->folder, pipe, "/dev/null"};
   for (gsize i = 0; i < G_N_ELEMENTS (paths); i++) {
     g_autoptr (GError) error = NULL;
     g_autoptr (GFile) file = g_file_new_for_path (paths[i]);
@@ -265,7 +268,7 @@ main (int argc, char **argv)
   ADD ("/image-store/file-with-orientation", test_file_with_orientation);
   ADD ("/image-store/pixbuf", test_pixbuf);
   ADD ("/image-store/refused", test_refused);
-  ADD ("/image-store/missing-file", test_missing_file);
+  ADD ("/image-store/no-file", test_no_file);
   ADD ("/image-store/many-large", test_many_large);
   ADD ("/image-store/thumbnail-again", test_thumbnail_again);
   ADD ("/image-store/thumbnail-lost", test_thumbnail_lost);
