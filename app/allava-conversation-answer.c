@@ -10,6 +10,12 @@
 
 #define MAX_TITLE_CHARACTERS 80
 
+/* Few tokens have as many bytes as this, and no text has only such. */
+#define MAX_TOKEN_BYTES 16
+
+/* Taken for a model's context, tokens, while it is not known. */
+#define MAX_CONTEXT_LENGTH (128 * 1024)
+
 static AllavaMessage *
 get_last (AllavaConversation *self)
 {
@@ -148,6 +154,21 @@ has_content (const char *text, GListModel *images)
 {
   g_autofree char *stripped = g_strstrip (g_strdup (text));
   return *stripped != '\0' || (images != NULL && g_list_model_get_n_items (images) > 0);
+}
+
+gboolean
+allava_conversation_check_length (AllavaConversation *self, const char *text, GError **error)
+{
+  g_return_val_if_fail (ALLAVA_IS_CONVERSATION (self), FALSE);
+  g_return_val_if_fail (text != NULL, FALSE);
+  int known = allava_generator_get_context_length (self->generator);
+  size_t length = (size_t)(known > 0 ? known : MAX_CONTEXT_LENGTH);
+  if (strlen (text) <= length * MAX_TOKEN_BYTES)
+    return TRUE;
+  g_set_error_literal (
+      error, ALLAVA_ERROR, ALLAVA_ERROR_INPUT,
+      _ ("The question is far longer than what the model can read; shorten it and send it again"));
+  return FALSE;
 }
 
 static AllavaMessage *

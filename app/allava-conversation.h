@@ -52,6 +52,11 @@ gboolean allava_conversation_has_failed (AllavaConversation *self);
 /* Sends to the history what could not be saved; does nothing where there is nothing. */
 void allava_conversation_retry_save (AllavaConversation *self);
 
+/* FALSE where TEXT is so long that no model, or not the one that was loaded, could read it as a
+ * question: ALLAVA_ERROR_INPUT, one sentence. The next four do not ask. */
+gboolean
+allava_conversation_check_length (AllavaConversation *self, const char *text, GError **error);
+
 /* The next four start an answer, which streams into the list's last message and is returned,
  * borrowed. They do nothing and return NULL while the conversation is busy or loading. IMAGES is a
  * list model of AllavaImage, or NULL; it is copied. */

@@ -166,6 +166,11 @@ send (AllavaComposer *self)
     say (self, _ ("Image being read…"));
     return;
   }
+  g_autoptr (GError) error = NULL;
+  if (!allava_conversation_check_length (self->conversation, text, &error)) {
+    allava_composer_show_error (self, error->message);
+    return;
+  }
   const char *question = *text ? text : ready_made_questions[0];
   AllavaMessage *answer =
       self->editing ? allava_conversation_edit (self->conversation, self->editing, question, images)

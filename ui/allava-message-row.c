@@ -12,6 +12,11 @@
 
 #define THUMBNAIL_SIDE 140
 
+/* What is shown of a text. A label's layout takes time that grows with the square of its length: a
+ * question is one label, an answer many. */
+#define MAX_QUESTION_BYTES 16384
+#define MAX_ANSWER_BYTES 49152
+
 struct _AllavaMessageRow {
   GtkWidget parent_instance;
 
@@ -23,6 +28,7 @@ struct _AllavaMessageRow {
   AllavaWrapBox *images;
   AllavaMarkdownView *text;
   GtkLabel *plain_text;
+  GtkLabel *rest; /* says that there is more */
   GtkLabel *error;
   GtkWidget *actions;
   GtkWidget *branches;
@@ -52,12 +58,35 @@ is_question (AllavaMessageRow *self)
 
 /* ---- What is shown --------------------------------------------------------------------------- */
 
+static gsize
+get_max_bytes (AllavaMessageRow *self)
+{
+  return is_question (self) ? MAX_QUESTION_BYTES : MAX_ANSWER_BYTES;
+}
+
+static gboolean
+is_cut (AllavaMessageRow *self)
+{
+  return strlen (allava_message_get_text (self->message)) > get_max_bytes (self);
+}
+
+static char *
+dup_shown_text (AllavaMessageRow *self)
+{
+  const char *text = allava_message_get_text (self->message);
+  if (!is_cut (self))
+    return g_strdup (text);
+  const char *end = g_utf8_find_prev_char (text, text + get_max_bytes (self));
+  g_autofree char *start = g_strndup (text, end - text);
+  return g_strconcat (start, "…", NULL);
+}
+
 static void
 render_text (AllavaMessageRow *self)
 {
   if (!self->message)
     return;
-  const char *text = allava_message_get_text (self->message);
+  g_autofree char *text = dup_shown_text (self);
   gboolean question = is_question (self);
   if (question)
     gtk_label_set_text (self->plain_text, text);
@@ -65,6 +94,7 @@ render_text (AllavaMessageRow *self)
     allava_markdown_view_set_text (self->text, text);
   gtk_widget_set_visible (GTK_WIDGET (self->plain_text), question && *text);
   gtk_widget_set_visible (GTK_WIDGET (self->text), !question && *text);
+  gtk_widget_set_visible (GTK_WIDGET (self->rest), is_cut (self));
 }
 
 static void update_state (AllavaMessageRow *self);
@@ -149,10 +179,11 @@ dup_spoken (AllavaMessageRow *self)
   }
   if (allava_message_get_state (self->message) == ALLAVA_MESSAGE_PARTIAL)
     return g_string_free (spoken, FALSE);
-  g_autofree char *text = is_question (self)
-                              ? g_strdup (allava_message_get_text (self->message))
-                              : allava_markdown_to_plain (allava_message_get_text (self->message));
-  g_string_append_printf (spoken, ": %s", text);
+  g_autofree char *text = dup_shown_text (self);
+  g_autofree char *plain = is_question (self) ? g_strdup (text) : allava_markdown_to_plain (text);
+  g_string_append_printf (spoken, ": %s", plain);
+  if (is_cut (self))
+    g_string_append_printf (spoken, " %s", gtk_label_get_text (self->rest));
   const char *error = allava_message_get_error (self->message);
   if (error)
     g_string_append_printf (spoken, " %s", error);
@@ -423,6 +454,7 @@ bind_children (GtkWidgetClass *widget_class)
   gtk_widget_class_bind_template_child (widget_class, AllavaMessageRow, images);
   gtk_widget_class_bind_template_child (widget_class, AllavaMessageRow, text);
   gtk_widget_class_bind_template_child (widget_class, AllavaMessageRow, plain_text);
+  gtk_widget_class_bind_template_child (widget_class, AllavaMessageRow, rest);
   gtk_widget_class_bind_template_child (widget_class, AllavaMessageRow, error);
   gtk_widget_class_bind_template_child (widget_class, AllavaMessageRow, actions);
   gtk_widget_class_bind_template_child (widget_class, AllavaMessageRow, branches);

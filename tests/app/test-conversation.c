@@ -706,6 +706,27 @@ test_failure_after_closed (void)
   testing_folder_free (folder);
 }
 
+/* What no model could read is not asked, but told of. */
+static void
+test_check_length (Fixture *fixture, gconstpointer data)
+{
+  g_autofree char *long_text = g_strnfill (100000, 'x');
+  g_autofree char *huge_text = g_strnfill (4000000, 'x');
+  g_autoptr (GError) error = NULL;
+  g_assert_true (allava_conversation_check_length (fixture->conversation, long_text, &error));
+  g_assert_no_error (error);
+  g_assert_false (allava_conversation_check_length (fixture->conversation, huge_text, &error));
+  g_assert_error (error, ALLAVA_ERROR, ALLAVA_ERROR_INPUT);
+  g_clear_error (&error);
+
+  ask (fixture, "The model is loaded now");
+  wait_idle (fixture);
+  g_assert_false (allava_conversation_check_length (fixture->conversation, long_text, &error));
+  g_assert_error (error, ALLAVA_ERROR, ALLAVA_ERROR_INPUT);
+  long_text[8000] = '\0';
+  g_assert_true (allava_conversation_check_length (fixture->conversation, long_text, NULL));
+}
+
 #define ADD(path, func) g_test_add (path, Fixture, NULL, set_up, func, tear_down)
 
 int
@@ -736,6 +757,7 @@ main (int argc, char **argv)
   ADD ("/conversation/undo-delete", test_undo_delete);
   ADD ("/conversation/no-question", test_no_question);
   ADD ("/conversation/clock-went-back", test_clock_went_back);
+  ADD ("/conversation/check-length", test_check_length);
   g_test_add_func ("/conversation/without-history", test_without_history);
   g_test_add_func ("/conversation/failure-after-closed", test_failure_after_closed);
   return g_test_run ();

@@ -346,6 +346,27 @@ def drag(app, what, *files):
     return source
 
 
+def set_clipboard(kind, data):
+    """Returns the process that owns it."""
+    process = subprocess.Popen(
+        ["xclip", "-selection", "clipboard", "-quiet", "-t", kind, "-i"],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    process.stdin.write(data)
+    process.stdin.close()
+    wait(
+        lambda: kind
+        in subprocess.run(
+            ["xclip", "-selection", "clipboard", "-o", "-t", "TARGETS"],
+            capture_output=True,
+            text=True,
+        ).stdout,
+        "the clipboard",
+    )
+    return process
+
+
 def expect(condition, what):
     if not condition:
         raise Failure(what)

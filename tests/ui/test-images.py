@@ -15,6 +15,7 @@ from desktop import (
     image_being_read,
     make_image,
     press,
+    set_clipboard,
     wait,
     write,
     xdotool,
@@ -99,26 +100,6 @@ def drag_image_data_from_another_window():
         finally:
             source.terminate()
             source.wait()
-
-
-def set_clipboard(kind, data):
-    process = subprocess.Popen(
-        ["xclip", "-selection", "clipboard", "-quiet", "-t", kind, "-i"],
-        stdin=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-    process.stdin.write(data)
-    process.stdin.close()
-    wait(
-        lambda: kind
-        in subprocess.run(
-            ["xclip", "-selection", "clipboard", "-o", "-t", "TARGETS"],
-            capture_output=True,
-            text=True,
-        ).stdout,
-        "the clipboard",
-    )
-    return process
 
 
 def paste(kind, data, pattern):

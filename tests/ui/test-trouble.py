@@ -1,4 +1,4 @@
-"""Trouble: a full disk, a history that is locked, damaged or newer, a huge image. Each is told in a
+"""Trouble: a full disk, a history that is locked, damaged or newer, a huge image or text. Each is told in a
 sentence at its place, and nothing typed is lost."""
 
 import os
@@ -11,7 +11,7 @@ import sys
 import zlib
 
 import desktop
-from desktop import App, expect, make_image, press, wait, write
+from desktop import App, expect, make_image, press, set_clipboard, wait, write
 
 SMALL_DISK = os.path.join(os.path.dirname(__file__), "on-small-disk")
 BYTES = 4 << 20
@@ -273,6 +273,56 @@ def a_huge_image():
         print(f"# longest stall: {passed} ms passed, {worked} ms worked")
 
 
+def paste_lines(app, n):
+    """Into the empty entry; returns how many characters they are."""
+    text = "What is in this picture, and where is it?\n" * n
+    owner = set_clipboard("UTF8_STRING", text.encode())
+    try:
+        press("ctrl+v")
+        wait(lambda: count_characters(app.entry()) == len(text), "the text in the entry")
+    finally:
+        owner.terminate()
+        owner.wait()
+    return len(text)
+
+
+def count_characters(node):
+    return node.get_text_iface().get_character_count()
+
+
+def a_question_that_no_model_can_read():
+    with App() as app:
+        app.ask("With room")
+        app.answer("You asked: With room")
+        length = paste_lines(app, 25000)  # 1 MB
+        press("Return")
+        app.find("alert", "^The question is far longer than what the model can read; shorten it")
+        expect(count_characters(app.entry()) == length, "what was pasted is lost")
+        expect(len(app.messages()) == 2, f"it was asked: {len(app.messages())} messages")
+        press("ctrl+a", "x", "Return")
+        app.answer("You asked: x")
+
+
+def a_long_message_is_shown_in_part():
+    with App() as app:
+        app.ask("fail")  # no answer that repeats the question
+        app.find("list item", "^Allava, failed")
+        length = paste_lines(app, 700)  # 30 kB
+        write("fail")
+        press("Return")
+        app.find("label", "^The rest is too long to be shown; copying and exporting give all of it")
+        shown = app.find("list item", r"^You: What is in .*[\s\S]*… The rest is too long")
+        expect(len(shown.get_name()) < length, "all of it is in the row")
+        press("ctrl+m")
+        app.wait_focus("list item", "^Allava, failed")
+        press("Up")
+        app.wait_focus("list item", "^You: What is in")
+        press("ctrl+c", "ctrl+l")
+        app.wait_focus("text", "^Your question$")
+        press("ctrl+v")
+        wait(lambda: count_characters(app.entry()) == length + len("fail"), "all of it, copied")
+
+
 if __name__ == "__main__":
     desktop.main(
         [
@@ -286,5 +336,7 @@ if __name__ == "__main__":
             a_damaged_history,
             delete_everything_with_a_damaged_history,
             a_huge_image,
+            a_question_that_no_model_can_read,
+            a_long_message_is_shown_in_part,
         ]
     )
