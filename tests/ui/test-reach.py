@@ -188,6 +188,30 @@ def narrow():
         expect_names(app, "in a narrow window")
 
 
+def expect_side_bar(app, role, name):
+    """Once what is found has its place."""
+    sentence = app.find(role, name)
+    wait(lambda: sentence.get_component_iface().get_size().x > 100, f"{name} to be laid out")
+    expect(not app.look(desktop.BUTTON, "^Conversations$"), f"{name!r} folds the side bar away")
+
+
+def long_sentences_leave_the_side_bar():
+    name = "a picture of everything that was to be seen " * 4
+    path = os.path.join(os.environ["HOME"], name + ".txt")
+    with open(path, "w") as file:
+        file.write("no picture\n")
+    with App(path) as app:
+        expect_side_bar(app, "alert", "^a picture of .* is not a picture")
+    for kind, role, sentence in (
+        ("broken", "alert", "a picture of .* is broken"),
+        ("slow", "label", "^Loading a picture of"),
+    ):
+        desktop.forget()
+        desktop.configure(f"model='/{kind}/{name}'")
+        with App() as app:
+            expect_side_bar(app, role, sentence)
+
+
 def a_reader_may_ask_for_a_window_that_has_gone():
     """GTK 4.8 crashes on that, if the application has hidden windows."""
     with App() as app:
@@ -519,6 +543,7 @@ if __name__ == "__main__":
             the_side_bar_takes_the_focus_and_all_keys,
             everything_has_a_name,
             narrow,
+            long_sentences_leave_the_side_bar,
             a_reader_may_ask_for_a_window_that_has_gone,
             the_shortcuts_are_listed,
             orca_presents_answers,
