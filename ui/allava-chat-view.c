@@ -8,6 +8,7 @@
 #include "allava-paging.h"
 #include "allava-row-menu.h"
 #include "allava-window.h"
+#include "allava-wrap-box.h"
 
 #include <glib/gi18n.h>
 
@@ -524,6 +525,7 @@ allava_chat_view_class_init (AllavaChatViewClass *klass)
   widget_class->focus = allava_chat_view_focus;
   g_type_ensure (ALLAVA_TYPE_COMPOSER);
   g_type_ensure (ALLAVA_TYPE_DEMO_NOTE);
+  g_type_ensure (ALLAVA_TYPE_WRAP_BOX);
   gtk_widget_class_set_template_from_resource (widget_class,
                                                "/org/allava/Allava/allava-chat-view.ui");
   gtk_widget_class_bind_template_child (widget_class, AllavaChatView, box);

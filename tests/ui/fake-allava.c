@@ -191,6 +191,13 @@ mirror_cb (void)
   gtk_widget_set_default_direction (GTK_TEXT_DIR_RTL);
 }
 
+/* Text of twice the size, as a desktop's setting makes it. */
+static void
+enlarge_cb (void)
+{
+  g_object_set (gtk_settings_get_default (), "gtk-xft-dpi", 2 * 96 * PANGO_SCALE, NULL);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -207,5 +214,7 @@ main (int argc, char **argv)
     g_timeout_add_full (G_PRIORITY_LOW, 2, usable_cb, application, NULL);
   if (g_getenv ("ALLAVA_TEST_RTL"))
     g_signal_connect_after (application, "startup", G_CALLBACK (mirror_cb), NULL);
+  if (g_getenv ("ALLAVA_TEST_LARGE_TEXT"))
+    g_signal_connect_after (application, "startup", G_CALLBACK (enlarge_cb), NULL);
   return g_application_run (G_APPLICATION (application), argc, argv);
 }

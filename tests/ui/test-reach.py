@@ -212,6 +212,16 @@ def long_sentences_leave_the_side_bar():
             expect_side_bar(app, role, sentence)
 
 
+def the_problem_fits_a_narrow_window_with_large_text():
+    desktop.configure("model='/broken'")
+    with App(env={"ALLAVA_TEST_LARGE_TEXT": "1"}) as app:
+        app.resize(400, 700)
+        for name in ("^Try Again$", "^Choose a Model…$"):
+            button = app.find(desktop.BUTTON, name)
+            right = corner(button)[0] + button.get_component_iface().get_size().x
+            expect(right <= app.width(), f"{name} ends at {right} of {app.width()}")
+
+
 def a_reader_may_ask_for_a_window_that_has_gone():
     """GTK 4.8 crashes on that, if the application has hidden windows."""
     with App() as app:
@@ -544,6 +554,7 @@ if __name__ == "__main__":
             everything_has_a_name,
             narrow,
             long_sentences_leave_the_side_bar,
+            the_problem_fits_a_narrow_window_with_large_text,
             a_reader_may_ask_for_a_window_that_has_gone,
             the_shortcuts_are_listed,
             orca_presents_answers,
