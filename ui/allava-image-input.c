@@ -22,6 +22,14 @@ has_image (GdkContentFormats *formats)
 }
 
 static gboolean
+has_text (GdkContentFormats *formats)
+{
+  return gdk_content_formats_contain_gtype (formats, G_TYPE_STRING) ||
+         gdk_content_formats_contain_mime_type (formats, "text/plain;charset=utf-8") ||
+         gdk_content_formats_contain_mime_type (formats, "text/plain");
+}
+
+static gboolean
 has_files (GdkContentFormats *formats)
 {
   g_autoptr (GdkContentFormats) with_types =
@@ -179,15 +187,26 @@ read_pasted_image (GdkClipboard *clipboard, AllavaComposer *composer)
 }
 
 static void
+paste_text (GdkClipboard *clipboard, AllavaComposer *composer)
+{
+  GtkTextView *entry = GTK_TEXT_VIEW (allava_composer_get_entry (composer));
+  gtk_text_buffer_paste_clipboard (gtk_text_view_get_buffer (entry), clipboard, NULL, TRUE);
+}
+
+/* What is no file of this computer is a web link: then its pixels, or its text. */
+static void
 paste_files_cb (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   g_autoptr (AllavaComposer) composer = user_data;
   GdkClipboard *clipboard = GDK_CLIPBOARD (source);
   const GValue *value = gdk_clipboard_read_value_finish (clipboard, result, NULL);
+  GdkContentFormats *formats = gdk_clipboard_get_formats (clipboard);
   if (add_files (composer, value))
     return;
-  if (has_image (gdk_clipboard_get_formats (clipboard)))
+  if (has_image (formats))
     read_pasted_image (clipboard, composer);
+  else if (has_text (formats))
+    paste_text (clipboard, composer);
   else
     allava_composer_show_error (
         composer, _ ("That is not a file on this computer. Save the image first, then paste it."));
@@ -199,13 +218,10 @@ allava_image_input_paste (GdkClipboard *clipboard, AllavaComposer *composer)
   g_return_val_if_fail (GDK_IS_CLIPBOARD (clipboard), FALSE);
 
   GdkContentFormats *formats = gdk_clipboard_get_formats (clipboard);
-  gboolean has_text = gdk_content_formats_contain_gtype (formats, G_TYPE_STRING) ||
-                      gdk_content_formats_contain_mime_type (formats, "text/plain;charset=utf-8") ||
-                      gdk_content_formats_contain_mime_type (formats, "text/plain");
   if (has_files (formats))
     gdk_clipboard_read_value_async (clipboard, GDK_TYPE_FILE_LIST, G_PRIORITY_DEFAULT, NULL,
                                     paste_files_cb, g_object_ref (composer));
-  else if (has_image (formats) && !has_text)
+  else if (has_image (formats) && !has_text (formats))
     read_pasted_image (clipboard, composer);
   else
     return FALSE;

@@ -10,8 +10,9 @@ G_BEGIN_DECLS
 void
 allava_image_input_add_drop_target (GtkWidget *widget, GtkWidget *place, AllavaComposer *composer);
 
-/* Adds what is on the clipboard, if those are files or an image without text beside it. FALSE
- * where there is nothing for us; then it may be text. */
+/* Adds what is on the clipboard, if those are files or an image without text beside it; of a web
+ * link that comes as a file, its image or its text. FALSE where there is nothing for us; then it
+ * may be text. */
 gboolean allava_image_input_paste (GdkClipboard *clipboard, AllavaComposer *composer);
 
 /* Asks for files. */

@@ -355,16 +355,16 @@ def set_clipboard(kind, data):
     )
     process.stdin.write(data)
     process.stdin.close()
-    wait(
-        lambda: kind
-        in subprocess.run(
-            ["xclip", "-selection", "clipboard", "-o", "-t", "TARGETS"],
-            capture_output=True,
-            text=True,
-        ).stdout,
-        "the clipboard",
-    )
+    wait_clipboard(kind)
     return process
+
+
+def wait_clipboard(kind):
+    command = ["xclip", "-selection", "clipboard", "-o", "-t", "TARGETS"]
+    wait(
+        lambda: kind in subprocess.run(command, capture_output=True, text=True).stdout,
+        f"{kind} on the clipboard",
+    )
 
 
 def expect(condition, what):

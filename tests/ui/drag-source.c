@@ -1,5 +1,6 @@
 /* drag-source WHAT FILE...: a window to drag from. WHAT is "files", or "image" for the first FILE's
- * pixels, as a browser offers them. */
+ * pixels, as a browser offers them; or "link", and FILE is an address, which goes onto the
+ * clipboard instead, as a browser puts it there. */
 #include <gtk/gtk.h>
 
 static char **arguments;
@@ -22,6 +23,19 @@ prepare_cb (GtkDragSource *source, double x, double y, gpointer user_data)
 }
 
 static void
+copy_link (GdkClipboard *clipboard, const char *address)
+{
+  g_autofree char *list = g_strconcat (address, "\r\n", NULL);
+  g_autoptr (GBytes) bytes = g_bytes_new (list, strlen (list));
+  GdkContentProvider *providers[] = {
+      gdk_content_provider_new_for_bytes ("text/uri-list", bytes),
+      gdk_content_provider_new_typed (G_TYPE_STRING, address),
+  };
+  g_autoptr (GdkContentProvider) both = gdk_content_provider_new_union (providers, 2);
+  gdk_clipboard_set_content (clipboard, both);
+}
+
+static void
 activate_cb (GtkApplication *application)
 {
   GtkWidget *window = gtk_application_window_new (application);
@@ -34,6 +48,8 @@ activate_cb (GtkApplication *application)
   gtk_window_set_decorated (GTK_WINDOW (window), FALSE);
   gtk_window_set_default_size (GTK_WINDOW (window), 120, 120);
   gtk_window_present (GTK_WINDOW (window));
+  if (g_strcmp0 (arguments[0], "link") == 0)
+    copy_link (gtk_widget_get_clipboard (window), arguments[1]);
 }
 
 int

@@ -17,6 +17,7 @@ from desktop import (
     press,
     set_clipboard,
     wait,
+    wait_clipboard,
     write,
     xdotool,
 )
@@ -125,6 +126,22 @@ def paste_files():
     path = make_image("file.png", 20, 10)
     address = f"file://{path}\r\n".encode()
     paste("text/uri-list", address, r"^Image file\.png, 20 by 10 pixels$")
+
+
+def paste_a_link():
+    """As text, though a browser says that it is a file too."""
+    address = "https://localhost/cat.html"
+    owner = subprocess.Popen([sys.argv[2], "link", address])
+    try:
+        wait_clipboard("text/uri-list")
+        with App() as app:
+            app.wait_focus("text", "^Your question$")
+            press("ctrl+v")
+            wait(lambda: app.entry_text() == address, "the link in the entry")
+            expect(not app.look("alert"), "it is told as an error")
+    finally:
+        owner.terminate()
+        owner.wait()
 
 
 def look_at_an_image_large():
@@ -267,6 +284,7 @@ if __name__ == "__main__":
             drag_image_data_from_another_window,
             paste_an_image,
             paste_files,
+            paste_a_link,
             look_at_an_image_large,
             a_lost_image_is_told,
             same_question_new_image,
