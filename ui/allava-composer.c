@@ -33,7 +33,9 @@ struct _AllavaComposer {
   AllavaConversation *conversation;
   GSignalGroup *conversation_signals;
   GListStore *images;
-  GPtrArray *readings;  /* Reading: images on their way */
+  GPtrArray *readings; /* Reading: images on their way */
+  char *failure;       /* why the first of them that failed did, and */
+  guint n_more_failures;
   gboolean send_is_due; /* as soon as they are there, if nothing else is written or shown by then */
 
   AllavaMessage *editing;
@@ -113,14 +115,22 @@ say (AllavaComposer *self, const char *message)
   allava_announcer_say (GTK_WIDGET (self->entry), message, message);
 }
 
-void
-allava_composer_show_error (AllavaComposer *self, const char *message)
+static void
+show_error (AllavaComposer *self, const char *message)
 {
-  g_return_if_fail (ALLAVA_IS_COMPOSER (self));
   gtk_label_set_text (self->error_label, message ? message : "");
   gtk_widget_set_visible (GTK_WIDGET (self->error_label), message != NULL);
   if (message)
     say (self, message);
+}
+
+void
+allava_composer_show_error (AllavaComposer *self, const char *message)
+{
+  g_return_if_fail (ALLAVA_IS_COMPOSER (self));
+  g_clear_pointer (&self->failure, g_free);
+  self->n_more_failures = 0;
+  show_error (self, message);
 }
 
 GtkWidget *
@@ -364,6 +374,23 @@ placeholder_removed_cb (AllavaThumbnail *placeholder, Reading *reading)
   announce_image (reading->composer, _ ("Image %s removed"), reading->name);
 }
 
+/* One sentence for all that were added together. */
+static void
+show_failure (AllavaComposer *self, const char *message)
+{
+  if (!self->failure) {
+    self->failure = g_strdup (message);
+    show_error (self, message);
+    return;
+  }
+  guint n = ++self->n_more_failures;
+  /* Translators: %s is a sentence that says why a first image was not attached */
+  const char *format =
+      ngettext ("%s (%u more image was not attached)", "%s (%u more images were not attached)", n);
+  g_autofree char *text = g_strdup_printf (format, self->failure, n);
+  show_error (self, text);
+}
+
 static Reading *
 begin_reading (AllavaComposer *self, const char *name)
 {
@@ -394,7 +421,7 @@ read_cb (GObject *source, GAsyncResult *result, gpointer user_data)
     /* Translators: %s is a file's name */
     announce_image (self, _ ("Image %s attached"), allava_image_get_name (image));
   } else {
-    allava_composer_show_error (self, error->message);
+    show_failure (self, error->message);
     self->send_is_due = FALSE;
   }
   end_reading (reading);
@@ -402,24 +429,33 @@ read_cb (GObject *source, GAsyncResult *result, gpointer user_data)
     send (self);
 }
 
-void
-allava_composer_add_file (AllavaComposer *self, GFile *file)
+static void
+add_file (AllavaComposer *self, GFile *file)
 {
-  g_return_if_fail (ALLAVA_IS_COMPOSER (self));
-  g_return_if_fail (G_IS_FILE (file));
-
   /* Anything else would be fetched through a network. */
   if (!g_file_peek_path (file)) {
-    allava_composer_show_error (
-        self, _ ("That is not a file on this computer. Save the image first, then open it."));
+    show_failure (self,
+                  _ ("That is not a file on this computer. Save the image first, then open it."));
     return;
   }
-  allava_composer_show_error (self, NULL);
   g_autofree char *base = g_file_get_basename (file);
   g_autofree char *name = g_filename_display_name (base);
   Reading *reading = begin_reading (self, name);
   allava_image_store_add_file_async (allava_library_get_images (self->library), file,
                                      reading->cancellable, read_cb, reading);
+}
+
+void
+allava_composer_add_files (AllavaComposer *self, GListModel *files)
+{
+  g_return_if_fail (ALLAVA_IS_COMPOSER (self));
+  g_return_if_fail (G_IS_LIST_MODEL (files));
+
+  allava_composer_show_error (self, NULL);
+  for (guint i = 0; i < g_list_model_get_n_items (files); i++) {
+    g_autoptr (GFile) file = g_list_model_get_item (files, i);
+    add_file (self, file);
+  }
 }
 
 void
@@ -590,6 +626,7 @@ allava_composer_finalize (GObject *object)
   g_object_unref (self->images);
   g_object_unref (self->draft_images);
   g_ptr_array_unref (self->readings);
+  g_free (self->failure);
   g_free (self->draft);
   G_OBJECT_CLASS (allava_composer_parent_class)->finalize (object);
 }

@@ -15,9 +15,9 @@ G_DECLARE_FINAL_TYPE (AllavaComposer, allava_composer, ALLAVA, COMPOSER, GtkWidg
 void allava_composer_set_library (AllavaComposer *self, AllavaLibrary *library);
 void allava_composer_set_conversation (AllavaComposer *self, AllavaConversation *conversation);
 
-/* Read, checked and stored off this thread; a failure is told below the entry, and so is a file
- * that is not on this computer. */
-void allava_composer_add_file (AllavaComposer *self, GFile *file);
+/* Read, checked and stored off this thread; failures are told below the entry, and so is a file
+ * that is not on this computer. FILES is a list model of GFile. */
+void allava_composer_add_files (AllavaComposer *self, GListModel *files);
 void allava_composer_add_bytes (AllavaComposer *self, GBytes *bytes, const char *name);
 
 /* Gives up what has not been read yet. */

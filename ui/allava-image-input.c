@@ -41,13 +41,14 @@ has_files (GdkContentFormats *formats)
 static gboolean
 add_files (AllavaComposer *composer, const GValue *value)
 {
-  gboolean added = FALSE;
+  g_autoptr (GListStore) files = g_list_store_new (G_TYPE_FILE);
   for (GSList *l = value ? g_value_get_boxed (value) : NULL; l; l = l->next)
-    if (g_file_peek_path (l->data)) {
-      allava_composer_add_file (composer, l->data);
-      added = TRUE;
-    }
-  return added;
+    if (g_file_peek_path (l->data))
+      g_list_store_append (files, l->data);
+  gboolean any = g_list_model_get_n_items (G_LIST_MODEL (files)) > 0;
+  if (any)
+    allava_composer_add_files (composer, G_LIST_MODEL (files));
+  return any;
 }
 
 /* ---- Image data ------------------------------------------------------------------------------ */
@@ -235,10 +236,7 @@ chosen_cb (GtkNativeDialog *dialog, int response, AllavaComposer *composer)
 {
   if (response == GTK_RESPONSE_ACCEPT) {
     g_autoptr (GListModel) files = gtk_file_chooser_get_files (GTK_FILE_CHOOSER (dialog));
-    for (guint i = 0; i < g_list_model_get_n_items (files); i++) {
-      g_autoptr (GFile) file = g_list_model_get_item (files, i);
-      allava_composer_add_file (composer, file);
-    }
+    allava_composer_add_files (composer, files);
   }
   gtk_widget_grab_focus (allava_composer_get_entry (composer));
   g_object_unref (dialog);

@@ -261,8 +261,9 @@ allava_window_add_files (AllavaWindow *self, GFile **files, int n_files)
 {
   g_return_if_fail (ALLAVA_IS_WINDOW (self));
   adw_leaflet_set_visible_child (self->leaflet, self->content);
-  for (int i = 0; i < n_files; i++)
-    allava_composer_add_file (get_composer (self), files[i]);
+  g_autoptr (GListStore) store = g_list_store_new (G_TYPE_FILE);
+  g_list_store_splice (store, 0, 0, (gpointer *)files, (guint)n_files);
+  allava_composer_add_files (get_composer (self), G_LIST_MODEL (store));
   allava_chat_view_focus_entry (self->chat);
 }
 

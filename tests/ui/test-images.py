@@ -74,6 +74,18 @@ def not_an_image_is_told():
         wait(lambda: app.entry_text() == "x", "the entry to work on")
 
 
+def several_that_are_no_images_are_told_together():
+    paths = [os.path.join(os.environ["HOME"], name) for name in ("a.txt", "b.txt")]
+    for path in paths:
+        with open(path, "w") as file:
+            file.write("no picture\n")
+    with App(*paths, make_image("cat.png"), "https://localhost/cat.png") as app:
+        app.find(desktop.BUTTON, r"^Image cat\.png, ")
+        app.find("alert", r"^That is not a file on this computer.* \(2 more images were not attached\)$")
+        subprocess.run([sys.argv[1], *paths], check=True)
+        app.find("alert", r"^[ab]\.txt is not a picture.* \(1 more image was not attached\)$")
+
+
 def what_is_not_on_this_computer_is_not_fetched():
     with App("https://localhost/cat.png") as app:
         app.find("alert", "^That is not a file on this computer")
@@ -279,6 +291,7 @@ if __name__ == "__main__":
             ready_made_questions_are_asked_in_english,
             into_a_service_that_the_bus_has_started,
             not_an_image_is_told,
+            several_that_are_no_images_are_told_together,
             what_is_not_on_this_computer_is_not_fetched,
             drag_files_from_another_window,
             drag_image_data_from_another_window,
