@@ -37,6 +37,7 @@ struct _AllavaComposer {
   char *failure;       /* why the first of them that failed did, and */
   guint n_more_failures;
   gboolean send_is_due; /* as soon as they are there, if nothing else is written or shown by then */
+  gboolean composing;   /* an input method shows something */
 
   AllavaMessage *editing;
   char *draft; /* what was written before editing */
@@ -100,10 +101,25 @@ update (AllavaComposer *self)
 }
 
 static void
-text_changed_cb (AllavaComposer *self)
+update_placeholder (AllavaComposer *self)
 {
   GtkTextBuffer *buffer = gtk_text_view_get_buffer (self->entry);
-  gtk_widget_set_visible (self->placeholder, gtk_text_buffer_get_char_count (buffer) == 0);
+  gtk_widget_set_visible (self->placeholder,
+                          gtk_text_buffer_get_char_count (buffer) == 0 && !self->composing);
+}
+
+/* What an input method shows stands where the placeholder does, and is not in the buffer yet. */
+static void
+preedit_changed_cb (GtkTextView *entry, const char *preedit, AllavaComposer *self)
+{
+  self->composing = *preedit != '\0';
+  update_placeholder (self);
+}
+
+static void
+text_changed_cb (AllavaComposer *self)
+{
+  update_placeholder (self);
   self->send_is_due = FALSE;
   allava_announcer_forget (GTK_WIDGET (self->entry));
   update (self);
@@ -699,6 +715,8 @@ allava_composer_init (AllavaComposer *self)
   g_signal_connect_object (self->images, "items-changed", G_CALLBACK (images_changed_cb), self, 0);
   g_signal_connect_object (gtk_text_view_get_buffer (self->entry), "changed",
                            G_CALLBACK (text_changed_cb), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (self->entry, "preedit-changed", G_CALLBACK (preedit_changed_cb), self,
+                           0);
 
   GtkEventController *keys = gtk_event_controller_key_new ();
   gtk_event_controller_set_propagation_phase (keys, GTK_PHASE_CAPTURE);
