@@ -384,7 +384,14 @@ cancel_reading (Reading *reading)
 }
 
 static void
-placeholder_removed_cb (AllavaThumbnail *placeholder, Reading *reading)
+cancel_all_readings (AllavaComposer *self)
+{
+  while (self->readings->len > 0)
+    cancel_reading (self->readings->pdata[0]);
+}
+
+static void
+give_up_reading (Reading *reading)
 {
   cancel_reading (reading);
   announce_image (reading->composer, _ ("Image %s removed"), reading->name);
@@ -415,7 +422,7 @@ begin_reading (AllavaComposer *self, const char *name)
   reading->cancellable = g_cancellable_new ();
   reading->placeholder = allava_thumbnail_new_placeholder (name, THUMBNAIL_SIDE);
   reading->name = g_strdup (name);
-  g_signal_connect (reading->placeholder, "removed", G_CALLBACK (placeholder_removed_cb), reading);
+  g_signal_connect_swapped (reading->placeholder, "removed", G_CALLBACK (give_up_reading), reading);
   gtk_box_append (self->image_box, reading->placeholder);
   g_ptr_array_add (self->readings, reading);
   update (self);
@@ -491,14 +498,14 @@ allava_composer_cancel_reading (AllavaComposer *self)
 {
   g_return_if_fail (ALLAVA_IS_COMPOSER (self));
   while (self->readings->len > 0)
-    cancel_reading (self->readings->pdata[0]);
+    give_up_reading (self->readings->pdata[0]);
 }
 
 void
 allava_composer_remove_images (AllavaComposer *self)
 {
   g_return_if_fail (ALLAVA_IS_COMPOSER (self));
-  allava_composer_cancel_reading (self);
+  cancel_all_readings (self);
   g_list_store_remove_all (self->images);
 }
 
@@ -626,7 +633,7 @@ static void
 allava_composer_dispose (GObject *object)
 {
   AllavaComposer *self = ALLAVA_COMPOSER (object);
-  allava_composer_cancel_reading (self);
+  cancel_all_readings (self);
   g_clear_pointer (&self->box, gtk_widget_unparent);
   g_clear_object (&self->conversation_signals);
   g_clear_object (&self->conversation);

@@ -20,7 +20,7 @@ void allava_composer_set_conversation (AllavaComposer *self, AllavaConversation 
 void allava_composer_add_files (AllavaComposer *self, GListModel *files);
 void allava_composer_add_bytes (AllavaComposer *self, GBytes *bytes, const char *name);
 
-/* Gives up what has not been read yet. */
+/* Gives up what has not been read yet, and says so. */
 void allava_composer_cancel_reading (AllavaComposer *self);
 
 /* Those on their way, too. */

@@ -8,7 +8,20 @@ import sys
 from contextlib import contextmanager
 
 import desktop
-from desktop import App, Atspi, Failure, GLib, expect, has_state, make_image, matches, press, wait, write
+from desktop import (
+    App,
+    Atspi,
+    Failure,
+    GLib,
+    expect,
+    has_state,
+    image_being_read,
+    make_image,
+    matches,
+    press,
+    wait,
+    write,
+)
 
 
 def by_the_keyboard_alone():
@@ -327,6 +340,16 @@ def orca_presents_what_is_attached():
         wait_heard(said, "Image cat.png removed")
 
 
+def orca_presents_what_a_question_waits_for():
+    with image_being_read() as (path, _), orca() as said, App(path) as app:
+        app.find(desktop.BUTTON, "^Image being read")
+        app.type("What is it?")
+        press("Return")
+        wait_heard(said, "Image being read…")
+        press("ctrl+n")
+        wait_heard(said, "Image slow.png removed")
+
+
 def orca_presents_what_is_found():
     with orca() as said, App() as app:
         for question in ("About a zebra", "About a tulip"):
@@ -560,6 +583,7 @@ if __name__ == "__main__":
             orca_presents_answers,
             orca_presents_why_a_model_does_not_load,
             orca_presents_what_is_attached,
+            orca_presents_what_a_question_waits_for,
             orca_presents_what_is_found,
             orca_presents_which_conversation_is_shown,
             orca_presents_what_a_key_has_done,
