@@ -3,9 +3,8 @@
  *
  * Adding decodes once, off the main thread and one picture at a time, which proves that it is a
  * picture, tells its upright size and makes the thumbnail. The bytes are stored as they came.
- * Errors are one sentence:
- * ALLAVA_ERROR_* as allava-image-file.h says, or ALLAVA_ERROR_FILE where it cannot be stored.
- * What is cancelled before allava_image_store_clear leaves nothing behind.
+ * Errors are one sentence: ALLAVA_ERROR_* as allava-image-file.h says, or ALLAVA_ERROR_FILE where
+ * it cannot be stored. What is cancelled before allava_image_store_clear leaves nothing behind.
  *
  * FOLDER/former-images names, one a line, the pictures of a history that was moved away: they stay
  * where they are, so that it has them when it is put back. */
