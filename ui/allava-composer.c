@@ -1,48 +1,8 @@
-#include "allava-composer.h"
+#include "allava-composer-private.h"
 
 #include "allava-announcer.h"
-#include "allava-thumbnail.h"
-#include "allava-wrap-box.h"
 
 #include <glib/gi18n.h>
-
-#define THUMBNAIL_SIDE 72
-
-struct _AllavaComposer {
-  GtkWidget parent_instance;
-
-  GtkWidget *box;
-  GtkTextView *entry;
-  GtkWidget *placeholder;
-  GtkWidget *edit_bar;
-  GtkLabel *edit_label;
-  GtkBox *image_box;
-  GtkWidget *image_scroller;
-  AllavaWrapBox *suggestions;
-  GtkWidget *stop_button;
-  GtkWidget *send_button;
-  GtkWidget *progress_box;
-  GtkLabel *progress_label;
-  GtkProgressBar *progress_bar;
-  GtkLabel *error_label;
-  GtkWidget *context_box;
-  GtkLevelBar *context_bar;
-  GtkLabel *context_label;
-
-  AllavaLibrary *library;
-  AllavaConversation *conversation;
-  GSignalGroup *conversation_signals;
-  GListStore *images;
-  GPtrArray *readings; /* Reading: images on their way */
-  char *failure;       /* why the first of them that failed did, and */
-  guint n_more_failures;
-  gboolean send_is_due; /* as soon as they are there, if nothing else is written or shown by then */
-  gboolean composing;   /* an input method shows something */
-
-  AllavaMessage *editing;
-  char *draft; /* what was written before editing */
-  GListStore *draft_images;
-};
 
 enum { SENT, N_SIGNALS };
 
@@ -81,8 +41,8 @@ set_text (AllavaComposer *self, const char *text)
   gtk_text_buffer_set_text (gtk_text_view_get_buffer (self->entry), text, -1);
 }
 
-static void
-update (AllavaComposer *self)
+void
+allava_composer_update (AllavaComposer *self)
 {
   g_autofree char *text = dup_text (self);
   guint n_images = g_list_model_get_n_items (G_LIST_MODEL (self->images));
@@ -122,22 +82,22 @@ text_changed_cb (AllavaComposer *self)
   update_placeholder (self);
   self->send_is_due = FALSE;
   allava_announcer_forget (GTK_WIDGET (self->entry));
-  update (self);
+  allava_composer_update (self);
 }
 
-static void
-say (AllavaComposer *self, const char *message)
+void
+allava_composer_say (AllavaComposer *self, const char *message)
 {
   allava_announcer_say (GTK_WIDGET (self->entry), message, message);
 }
 
-static void
-show_error (AllavaComposer *self, const char *message)
+void
+allava_composer_set_error (AllavaComposer *self, const char *message)
 {
   gtk_label_set_text (self->error_label, message ? message : "");
   gtk_widget_set_visible (GTK_WIDGET (self->error_label), message != NULL);
   if (message)
-    say (self, message);
+    allava_composer_say (self, message);
 }
 
 void
@@ -146,7 +106,7 @@ allava_composer_show_error (AllavaComposer *self, const char *message)
   g_return_if_fail (ALLAVA_IS_COMPOSER (self));
   g_clear_pointer (&self->failure, g_free);
   self->n_more_failures = 0;
-  show_error (self, message);
+  allava_composer_set_error (self, message);
 }
 
 GtkWidget *
@@ -174,29 +134,38 @@ leave_edit (AllavaComposer *self)
   g_clear_pointer (&self->draft, g_free);
 }
 
-static void
-send (AllavaComposer *self)
+/* Whether TEXT and the images can be sent now; says why not. */
+static gboolean
+check (AllavaComposer *self, const char *text)
 {
-  g_autofree char *text = dup_text (self);
-  GListModel *images = G_LIST_MODEL (self->images);
-  gboolean something = *text || g_list_model_get_n_items (images) > 0 || self->readings->len > 0;
-  if (!self->conversation || !something)
-    return;
+  gboolean images = g_list_model_get_n_items (G_LIST_MODEL (self->images)) > 0;
+  if (!self->conversation || (!*text && !images && self->readings->len == 0))
+    return FALSE;
   if (allava_conversation_get_busy (self->conversation)) {
-    say (self,
-         _ ("The question was not sent, because an answer is being written. Escape stops it."));
-    return;
+    allava_composer_say (
+        self,
+        _ ("The question was not sent, because an answer is being written. Escape stops it."));
+    return FALSE;
   }
   self->send_is_due = self->readings->len > 0;
   if (self->send_is_due) {
-    say (self, _ ("Image being read…"));
-    return;
+    allava_composer_say (self, _ ("Image being read…"));
+    return FALSE;
   }
   g_autoptr (GError) error = NULL;
-  if (!allava_conversation_check_length (self->conversation, text, &error)) {
-    allava_composer_show_error (self, error->message);
+  if (allava_conversation_check_length (self->conversation, text, &error))
+    return TRUE;
+  allava_composer_show_error (self, error->message);
+  return FALSE;
+}
+
+void
+allava_composer_send (AllavaComposer *self)
+{
+  g_autofree char *text = dup_text (self);
+  GListModel *images = G_LIST_MODEL (self->images);
+  if (!check (self, text))
     return;
-  }
   const char *question = *text ? text : ready_made_questions[0];
   AllavaMessage *answer =
       self->editing ? allava_conversation_edit (self->conversation, self->editing, question, images)
@@ -216,7 +185,7 @@ send (AllavaComposer *self)
 static void
 send_action (GtkWidget *widget, const char *name, GVariant *parameter)
 {
-  send (ALLAVA_COMPOSER (widget));
+  allava_composer_send (ALLAVA_COMPOSER (widget));
 }
 
 static void
@@ -230,7 +199,7 @@ suggestion_clicked_cb (GtkButton *button, AllavaComposer *self)
 {
   const char *question = g_object_get_data (G_OBJECT (button), "question");
   set_text (self, question);
-  send (self);
+  allava_composer_send (self);
 }
 
 /* Enter sends unless an input method wants it; with Shift it breaks the line. */
@@ -245,7 +214,7 @@ key_pressed_cb (
     return GDK_EVENT_PROPAGATE;
   GdkEvent *event = gtk_event_controller_get_current_event (GTK_EVENT_CONTROLLER (controller));
   if (!gtk_text_view_im_context_filter_keypress (self->entry, event))
-    send (self);
+    allava_composer_send (self);
   return GDK_EVENT_STOP;
 }
 
@@ -285,7 +254,7 @@ allava_composer_edit (AllavaComposer *self, AllavaMessage *question, gboolean wi
   gtk_widget_set_visible (self->edit_bar, TRUE);
   set_text (self, allava_message_get_text (question));
   gtk_widget_grab_focus (GTK_WIDGET (self->entry));
-  say (self, gtk_label_get_text (self->edit_label));
+  allava_composer_say (self, gtk_label_get_text (self->edit_label));
 }
 
 void
@@ -293,220 +262,7 @@ allava_composer_cancel_edit (AllavaComposer *self)
 {
   g_return_if_fail (ALLAVA_IS_COMPOSER (self));
   if (end_edit (self))
-    say (self, _ ("Editing cancelled"));
-}
-
-/* ---- Images ---------------------------------------------------------------------------------- */
-
-static void
-announce_image (AllavaComposer *self, const char *format, const char *name)
-{
-  g_autofree char *text = g_strdup_printf (format, name);
-  say (self, text);
-}
-
-static void
-remove_thumbnail (AllavaComposer *self, GtkWidget *thumbnail)
-{
-  if (gtk_widget_get_focus_child (GTK_WIDGET (self->image_box)) == thumbnail)
-    gtk_widget_grab_focus (GTK_WIDGET (self->entry));
-  gtk_box_remove (self->image_box, thumbnail);
-}
-
-static void
-thumbnail_removed_cb (AllavaThumbnail *thumbnail, AllavaComposer *self)
-{
-  guint position;
-  g_autoptr (AllavaImage) image = g_object_ref (allava_thumbnail_get_image (thumbnail));
-  if (!g_list_store_find (self->images, image, &position))
-    return;
-  g_list_store_remove (self->images, position);
-  /* Translators: %s is a file's name */
-  announce_image (self, _ ("Image %s removed"), allava_image_get_name (image));
-}
-
-static void
-images_changed_cb (GListModel *images, guint position, guint removed, guint added, gpointer data)
-{
-  AllavaComposer *self = data;
-  GtkWidget *child = gtk_widget_get_first_child (GTK_WIDGET (self->image_box));
-  for (guint i = 0; i < position; i++)
-    child = gtk_widget_get_next_sibling (child);
-  while (removed-- > 0) {
-    GtkWidget *next = gtk_widget_get_next_sibling (child);
-    remove_thumbnail (self, child);
-    child = next;
-  }
-  for (guint i = position; i < position + added; i++) {
-    g_autoptr (AllavaImage) image = g_list_model_get_item (images, i);
-    GtkWidget *thumbnail = allava_thumbnail_new (image, THUMBNAIL_SIDE, TRUE);
-    g_signal_connect_object (thumbnail, "removed", G_CALLBACK (thumbnail_removed_cb), self, 0);
-    gtk_widget_insert_before (thumbnail, GTK_WIDGET (self->image_box), child);
-  }
-  update (self);
-}
-
-/* ---- Images on their way --------------------------------------------------------------------- */
-
-/* Freed when the store has answered, which may be long after it was cancelled. */
-typedef struct {
-  AllavaComposer *composer; /* borrowed, and gone only after this has been cancelled */
-  GCancellable *cancellable;
-  GtkWidget *placeholder; /* after the images */
-  char *name;
-} Reading;
-
-static void
-reading_free (Reading *reading)
-{
-  g_object_unref (reading->cancellable);
-  g_free (reading->name);
-  g_free (reading);
-}
-
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (Reading, reading_free)
-
-static void
-end_reading (Reading *reading)
-{
-  AllavaComposer *self = reading->composer;
-  g_ptr_array_remove (self->readings, reading);
-  remove_thumbnail (self, reading->placeholder);
-  update (self);
-}
-
-static void
-cancel_reading (Reading *reading)
-{
-  reading->composer->send_is_due = FALSE;
-  g_cancellable_cancel (reading->cancellable);
-  end_reading (reading);
-}
-
-static void
-cancel_all_readings (AllavaComposer *self)
-{
-  while (self->readings->len > 0)
-    cancel_reading (self->readings->pdata[0]);
-}
-
-static void
-give_up_reading (Reading *reading)
-{
-  cancel_reading (reading);
-  announce_image (reading->composer, _ ("Image %s removed"), reading->name);
-}
-
-/* One sentence for all that were added together. */
-static void
-show_failure (AllavaComposer *self, const char *message)
-{
-  if (!self->failure) {
-    self->failure = g_strdup (message);
-    show_error (self, message);
-    return;
-  }
-  guint n = ++self->n_more_failures;
-  /* Translators: %s is a sentence that says why a first image was not attached */
-  const char *format =
-      ngettext ("%s (%u more image was not attached)", "%s (%u more images were not attached)", n);
-  g_autofree char *text = g_strdup_printf (format, self->failure, n);
-  show_error (self, text);
-}
-
-static Reading *
-begin_reading (AllavaComposer *self, const char *name)
-{
-  Reading *reading = g_new (Reading, 1);
-  reading->composer = self;
-  reading->cancellable = g_cancellable_new ();
-  reading->placeholder = allava_thumbnail_new_placeholder (name, THUMBNAIL_SIDE);
-  reading->name = g_strdup (name);
-  g_signal_connect_swapped (reading->placeholder, "removed", G_CALLBACK (give_up_reading), reading);
-  gtk_box_append (self->image_box, reading->placeholder);
-  g_ptr_array_add (self->readings, reading);
-  update (self);
-  return reading;
-}
-
-static void
-read_cb (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  g_autoptr (Reading) reading = user_data;
-  g_autoptr (GError) error = NULL;
-  g_autoptr (AllavaImage) image =
-      allava_image_store_add_finish (ALLAVA_IMAGE_STORE (source), result, &error);
-  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
-    return;
-  AllavaComposer *self = reading->composer;
-  if (image) {
-    g_list_store_append (self->images, image);
-    /* Translators: %s is a file's name */
-    announce_image (self, _ ("Image %s attached"), allava_image_get_name (image));
-  } else {
-    show_failure (self, error->message);
-    self->send_is_due = FALSE;
-  }
-  end_reading (reading);
-  if (self->readings->len == 0 && self->send_is_due)
-    send (self);
-}
-
-static void
-add_file (AllavaComposer *self, GFile *file)
-{
-  /* Anything else would be fetched through a network. */
-  if (!g_file_peek_path (file)) {
-    show_failure (self,
-                  _ ("That is not a file on this computer. Save the image first, then open it."));
-    return;
-  }
-  g_autofree char *base = g_file_get_basename (file);
-  g_autofree char *name = g_filename_display_name (base);
-  Reading *reading = begin_reading (self, name);
-  allava_image_store_add_file_async (allava_library_get_images (self->library), file,
-                                     reading->cancellable, read_cb, reading);
-}
-
-void
-allava_composer_add_files (AllavaComposer *self, GListModel *files)
-{
-  g_return_if_fail (ALLAVA_IS_COMPOSER (self));
-  g_return_if_fail (G_IS_LIST_MODEL (files));
-
-  allava_composer_show_error (self, NULL);
-  for (guint i = 0; i < g_list_model_get_n_items (files); i++) {
-    g_autoptr (GFile) file = g_list_model_get_item (files, i);
-    add_file (self, file);
-  }
-}
-
-void
-allava_composer_add_bytes (AllavaComposer *self, GBytes *bytes, const char *name)
-{
-  g_return_if_fail (ALLAVA_IS_COMPOSER (self));
-  g_return_if_fail (bytes != NULL);
-
-  allava_composer_show_error (self, NULL);
-  Reading *reading = begin_reading (self, name);
-  allava_image_store_add_bytes_async (allava_library_get_images (self->library), bytes, name,
-                                      reading->cancellable, read_cb, reading);
-}
-
-void
-allava_composer_cancel_reading (AllavaComposer *self)
-{
-  g_return_if_fail (ALLAVA_IS_COMPOSER (self));
-  while (self->readings->len > 0)
-    give_up_reading (self->readings->pdata[0]);
-}
-
-void
-allava_composer_remove_images (AllavaComposer *self)
-{
-  g_return_if_fail (ALLAVA_IS_COMPOSER (self));
-  cancel_all_readings (self);
-  g_list_store_remove_all (self->images);
+    allava_composer_say (self, _ ("Editing cancelled"));
 }
 
 /* ---- What the model is doing ----------------------------------------------------------------- */
@@ -590,7 +346,7 @@ context_changed_cb (AllavaComposer *self)
 static void
 busy_changed_cb (AllavaComposer *self)
 {
-  update (self);
+  allava_composer_update (self);
   generator_changed_cb (self);
   context_changed_cb (self);
 }
@@ -633,7 +389,7 @@ static void
 allava_composer_dispose (GObject *object)
 {
   AllavaComposer *self = ALLAVA_COMPOSER (object);
-  cancel_all_readings (self);
+  allava_composer_cancel_readings (self);
   g_clear_pointer (&self->box, gtk_widget_unparent);
   g_clear_object (&self->conversation_signals);
   g_clear_object (&self->conversation);
@@ -711,15 +467,13 @@ static void
 allava_composer_init (AllavaComposer *self)
 {
   gtk_widget_init_template (GTK_WIDGET (self));
-  self->images = g_list_store_new (ALLAVA_TYPE_IMAGE);
   self->draft_images = g_list_store_new (ALLAVA_TYPE_IMAGE);
-  self->readings = g_ptr_array_new ();
+  allava_composer_init_images (self);
   self->conversation_signals = g_signal_group_new (ALLAVA_TYPE_CONVERSATION);
   g_signal_group_connect_swapped (self->conversation_signals, "notify::busy",
                                   G_CALLBACK (busy_changed_cb), self);
   g_signal_group_connect_swapped (self->conversation_signals, "notify::positions-left",
                                   G_CALLBACK (context_changed_cb), self);
-  g_signal_connect_object (self->images, "items-changed", G_CALLBACK (images_changed_cb), self, 0);
   g_signal_connect_object (gtk_text_view_get_buffer (self->entry), "changed",
                            G_CALLBACK (text_changed_cb), self, G_CONNECT_SWAPPED);
   g_signal_connect_object (self->entry, "preedit-changed", G_CALLBACK (preedit_changed_cb), self,
@@ -730,5 +484,5 @@ allava_composer_init (AllavaComposer *self)
   g_signal_connect (keys, "key-pressed", G_CALLBACK (key_pressed_cb), self);
   gtk_widget_add_controller (GTK_WIDGET (self->entry), keys);
   add_suggestions (self);
-  update (self);
+  allava_composer_update (self);
 }
