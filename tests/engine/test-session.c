@@ -43,17 +43,24 @@ make_picture (AllavaModel *model, int seed)
   return picture;
 }
 
+static AllavaSession *
+open_session (const char *dir, const AllavaModelOptions *options, AllavaModel **model)
+{
+  g_autoptr (GError) error = NULL;
+  *model = test_load_model (dir, options, &error);
+  g_assert_no_error (error);
+  AllavaSession *session = allava_session_new (*model, &error);
+  g_assert_no_error (error);
+  return session;
+}
+
 static void
 set_up (Fixture *fixture, gconstpointer data)
 {
-  g_autoptr (GError) error = NULL;
   g_autofree char *dir = checkpoint ("base");
   AllavaModelOptions options = ALLAVA_MODEL_OPTIONS_INIT;
   options.dtype = data != NULL ? ((const Walk *)data)->dtype : ALLAVA_DTYPE_AUTO;
-  fixture->model = test_load_model (dir, &options, &error);
-  g_assert_no_error (error);
-  fixture->session = allava_session_new (fixture->model, &error);
-  g_assert_no_error (error);
+  fixture->session = open_session (dir, &options, &fixture->model);
   for (int i = 0; i < N_PICTURES; i++)
     fixture->pictures[i] = make_picture (fixture->model, i);
 }
@@ -383,10 +390,8 @@ test_not_finite (void)
   g_autofree char *dir = copy_checkpoint ("base", 0xff); /* NaN in every float format */
   g_autoptr (GError) error = NULL;
   const AllavaModelOptions options = ALLAVA_MODEL_OPTIONS_INIT;
-  g_autoptr (AllavaModel) model = test_load_model (dir, &options, &error);
-  g_assert_no_error (error);
-  g_autoptr (AllavaSession) session = allava_session_new (model, &error);
-  g_assert_no_error (error);
+  g_autoptr (AllavaModel) model = NULL;
+  g_autoptr (AllavaSession) session = open_session (dir, &options, &model);
   const AllavaTurn turn = {ALLAVA_ROLE_USER, "What?"};
   AllavaGenerateResult result;
   g_assert_false (
@@ -423,10 +428,8 @@ test_files_cut_short (void)
   g_autofree char *dir = copy_checkpoint ("base", 0);
   g_autoptr (GError) error = NULL;
   const AllavaModelOptions options = ALLAVA_MODEL_OPTIONS_INIT;
-  g_autoptr (AllavaModel) model = test_load_model (dir, &options, &error);
-  g_assert_no_error (error);
-  g_autoptr (AllavaSession) session = allava_session_new (model, &error);
-  g_assert_no_error (error);
+  g_autoptr (AllavaModel) model = NULL;
+  g_autoptr (AllavaSession) session = open_session (dir, &options, &model);
   const AllavaTurn turn = {ALLAVA_ROLE_USER, "What?"};
   AllavaGenerateResult result = {0};
   Cutter cutter = {dir};
@@ -498,10 +501,8 @@ test_files_changed_before_a_trace (void)
   g_autoptr (GError) error = NULL;
   AllavaModelOptions options = ALLAVA_MODEL_OPTIONS_INIT;
   options.vision_tower = tower;
-  g_autoptr (AllavaModel) model = test_load_model (dir, &options, &error);
-  g_assert_no_error (error);
-  g_autoptr (AllavaSession) session = allava_session_new (model, &error);
-  g_assert_no_error (error);
+  g_autoptr (AllavaModel) model = NULL;
+  g_autoptr (AllavaSession) session = open_session (dir, &options, &model);
   const AllavaTurn turn = {ALLAVA_ROLE_USER, "What?"};
   touch_weights (tower);
   gboolean traced = allava_session_trace (session, &turn, 1, ignore_cb, NULL, &error);
